@@ -1,0 +1,1 @@
+"""How it runs: scheduler, limits, attempts, events and state."""

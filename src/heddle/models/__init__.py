@@ -1,0 +1,1 @@
+"""Who thinks: one small streaming protocol and its implementations."""

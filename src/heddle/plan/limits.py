@@ -1,0 +1,75 @@
+"""Limits: how large a plan may be, and how much may happen at once and in all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Limits"]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds on a plan's size, on what runs at once, and on time.
+
+    The size bounds hold for what a model wrote. Programs and files that a person passes are
+    checked against them only on request.
+
+    Attributes:
+        max_steps: steps in one plan.
+        max_width: elements of one map, and steps that may be ready at once.
+        max_depth: steps on the longest path of a plan.
+        max_references: references in one step.
+        max_literal_bytes: one literal argument, as UTF-8 JSON.
+        max_text_bytes: one planner reply.
+        max_nesting: lists and objects inside one argument.
+        max_holes: bad lines in one plan; with one more the round fails and is replanned.
+        max_rounds: plans in one run; 1 means never replan.
+        concurrency: steps in flight in one run.
+        per_provider: slots of a provider, by its name.
+        per_tool: slots of a tool, by its name.
+        requests_per_minute: requests that a provider grants in a minute, by its name.
+        step_timeout_s: seconds for one attempt, where neither step nor tool says otherwise.
+        run_timeout_s: seconds for the whole run; None for no deadline.
+        join_reserve_s: seconds of the run's time that are kept for joining.
+        stall_timeout_s: seconds that a model's stream may be silent.
+        sync_threads: threads for synchronous tools.
+        grace_s: seconds that a cancelled tool may take to clean up before it is left behind.
+    """
+
+    max_steps: int = 256
+    max_width: int = 1_000
+    max_depth: int = 64
+    max_references: int = 256
+    max_literal_bytes: int = 64 * 1024
+    max_text_bytes: int = 1024 * 1024
+    max_nesting: int = 64
+    max_holes: int = 3
+    max_rounds: int = 3
+    concurrency: int = 64
+    per_provider: Mapping[str, int] = field(default_factory=dict[str, int])
+    per_tool: Mapping[str, int] = field(default_factory=dict[str, int])
+    requests_per_minute: Mapping[str, float] = field(default_factory=dict[str, float])
+    step_timeout_s: float | None = 120.0
+    run_timeout_s: float | None = 600.0
+    join_reserve_s: float = 20.0
+    stall_timeout_s: float = 60.0
+    sync_threads: int = 64
+    grace_s: float = 2.0
+
+    def __post_init__(self) -> None:
+        """Refuse bounds that can never be met.
+
+        Raises:
+            ValueError: a bound is not positive.
+        """
+        for name in ("max_steps", "concurrency", "max_rounds", "sync_threads"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"limits: {name} must be at least 1")
+        for name in ("per_provider", "per_tool", "requests_per_minute"):
+            for key, bound in getattr(self, name).items():
+                if bound <= 0:
+                    raise ValueError(f"limits: {name}[{key!r}] must be positive")

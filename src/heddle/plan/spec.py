@@ -1,0 +1,52 @@
+"""A tool as a plan sees it: its name, its schemas and its effect class."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["EFFECTS", "Effect", "Schema", "ToolSpec"]
+
+Schema: TypeAlias = "Mapping[str, Any]"
+Effect: TypeAlias = Literal["pure", "read", "idempotent", "write"]
+
+EFFECTS: tuple[Effect, ...] = ("pure", "read", "idempotent", "write")
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSpec:
+    """What the planner and the verifier know of a tool.
+
+    Attributes:
+        parameters: JSON schema of the arguments, an object; its `properties` are in the order in
+            which positional arguments are named.
+        result: JSON schema of the value, or None where the tool does not say.
+        effect: `pure` (a function of its arguments), `read` (looks at the world), `idempotent`
+            (may be repeated with one key) or `write` (at most once; what undeclared means).
+        effect_declared: False when `effect` was assumed.
+        provider: the name whose slots and allowance a call uses; "" for none.
+        selectors: arguments that steer (who, where, how much); the rest is payload.
+        concurrency: at most so many calls at once; None for no bound of its own.
+        timeout_s: seconds for one attempt; None for the run's own.
+        asks_model: True for a tool that needs the worker model.
+    """
+
+    name: str
+    description: str = ""
+    parameters: Schema = field(default_factory=lambda: {"type": "object", "properties": {}})
+    result: Schema | None = None
+    effect: Effect = "write"
+    effect_declared: bool = True
+    provider: str = ""
+    selectors: tuple[str, ...] = ()
+    concurrency: int | None = None
+    timeout_s: float | None = None
+    asks_model: bool = False
+
+    @property
+    def effectful(self) -> bool:
+        """Whether a call may change the world: it then waits for a closed, clean plan."""
+        return self.effect in ("idempotent", "write")

@@ -1,0 +1,1 @@
+"""When to plan: one file per strategy, prompts beside them."""

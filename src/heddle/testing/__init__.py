@@ -1,0 +1,1 @@
+"""For tests of your own: virtual time, scripted and simulated models."""

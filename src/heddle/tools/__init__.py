@@ -1,0 +1,1 @@
+"""What acts: function tools and the built-in ones."""
