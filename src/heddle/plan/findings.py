@@ -81,6 +81,7 @@ CODES: dict[str, tuple[Severity, str]] = {
     "continued-call": ("error", "something after a closed call would change what it means"),
     "text-too-large": ("error", "the planner's text is larger than its bound"),
     "nesting-too-deep": ("error", "lists and objects nest deeper than the bound"),
+    "plan-cut": ("error", "the planner's reply broke off, so the plan may lack steps"),
     "unknown-dialect": ("error", "no dialect recognises the text"),
     # steps
     "duplicate-id": ("error", "two steps have one id"),

@@ -1,0 +1,158 @@
+"""Asking models: one place that takes slots, keeps time, counts tokens and says so in the log.
+
+Nothing is retried here: one layer retries, and it is not this one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+
+from heddle.engine.events import ModelCall, ModelStarted
+from heddle.errors import ConfigError, ModelError
+from heddle.models.prices import cost_usd
+from heddle.models.protocol import Message, Request, Usage
+from heddle.plan.canonical import hash_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping, Sequence
+
+    from heddle.engine.log import EventLog
+    from heddle.engine.slots import Slots
+    from heddle.models.protocol import Model
+
+__all__ = ["Asker"]
+
+
+class Asker:
+    """Asks the models of one run.
+
+    Args:
+        models: by role; the role "" stands for all that are not named.
+        log: takes ModelStarted and ModelCall.
+        slots: allowances by provider.
+        stall_s: seconds of silence after which a stream is given up.
+    """
+
+    def __init__(
+        self, models: Mapping[str, Model], log: EventLog, slots: Slots, stall_s: float
+    ) -> None:
+        self._models = models
+        self._log = log
+        self._slots = slots
+        self._stall_s = stall_s
+        self._calls = 0
+
+    def model(self, role: str) -> Model:
+        """The model of a role.
+
+        Raises:
+            ConfigError: there is none.
+        """
+        found = self._models.get(role) or self._models.get("")
+        if found is None:
+            raise ConfigError(
+                f"no model was given for the role {role!r}",
+                code="no-model",
+                hint="pass model=… in Python, or --model PROVIDER:NAME on the command line",
+            )
+        return found
+
+    async def stream(
+        self,
+        messages: Sequence[tuple[str, str]],
+        *,
+        role: str,
+        round: int,
+        schema: Mapping[str, Any] | None = None,
+        deadline: float | None = None,
+    ) -> AsyncIterator[str]:
+        """The reply's text as it arrives.
+
+        Args:
+            messages: (role, content) pairs: system, user, assistant.
+            role: planner, joiner, repair or worker.
+            round: the round of the plan that this is about.
+            schema: JSON schema of the wanted reply.
+            deadline: loop time at which the reply is given up.
+
+        Raises:
+            ModelError: the model failed; `stalled` after silence, `deadline` when time is up.
+        """
+        model = self.model(role)
+        turns = tuple(Message(speaker, content) for speaker, content in messages)  # type: ignore[arg-type]
+        request = Request(messages=turns, role=role, round=round, schema=schema)
+        self._calls += 1
+        call, started = self._calls, self._log.now()
+        prompt_hash = hash_of([list(pair) for pair in messages])
+        name = f"{model.provider}:{model.name}"
+        self._log.emit(ModelStarted(started, call, role, round, name, prompt_hash))
+        usage, first, code = Usage(), None, "cancelled"
+        try:
+            async for piece in self._timed(model, request, deadline):
+                if isinstance(piece, Usage):
+                    usage = piece
+                    continue
+                first = self._log.now() if first is None else first
+                yield piece
+            code = ""
+        except ModelError as error:
+            code = error.code
+            raise
+        except GeneratorExit:
+            code = "stopped"
+            raise
+        finally:
+            cost = cost_usd(model.provider, model.name, usage)
+            self._log.emit(
+                ModelCall(
+                    self._log.now(), call, role, round, name, started, first, usage, cost, code
+                )
+            )
+
+    async def ask(
+        self,
+        messages: Sequence[tuple[str, str]],
+        *,
+        role: str,
+        round: int,
+        schema: Mapping[str, Any] | None = None,
+        deadline: float | None = None,
+    ) -> str:
+        """The whole reply.
+
+        Raises:
+            ModelError: the model failed.
+        """
+        stream = self.stream(messages, role=role, round=round, schema=schema, deadline=deadline)
+        return "".join([piece async for piece in stream])
+
+    async def _timed(
+        self, model: Model, request: Request, deadline: float | None
+    ) -> AsyncIterator[str | Usage]:
+        """A model's stream, given up after silence or at the deadline."""
+        now = asyncio.get_running_loop().time
+        latest = float("inf") if deadline is None else deadline
+        lease = None
+        try:
+            async with asyncio.timeout_at(min(now() + self._stall_s, latest)) as watch:
+                lease = await self._slots.acquire(model.provider)
+                watch.reschedule(min(now() + self._stall_s, latest))
+                async with aclosing(model.stream(request)) as pieces:  # type: ignore[type-var]
+                    async for piece in pieces:
+                        yield piece
+                        watch.reschedule(min(now() + self._stall_s, latest))
+        except TimeoutError:
+            late = now() >= latest
+            raise ModelError(
+                "the run's time is up" if late else f"no text for {self._stall_s:g} s",
+                code="deadline" if late else "stalled",
+                provider=model.provider,
+                hint="raise limits.run_timeout_s" if late else "raise limits.stall_timeout_s, or "
+                "look at the provider's status",
+                retryable=not late,
+            ) from None
+        finally:
+            if lease is not None:
+                lease.release()

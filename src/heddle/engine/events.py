@@ -1,0 +1,463 @@
+"""Everything that can happen in a run: a closed, versioned list.
+
+State is the fold of these; journal, terminal, report, resume and tests read nothing else. An
+event is an immutable tuple; `at` counts seconds from the start of the run on the loop's clock.
+Its sequence number is its position in the log. Fields that a later floor fills (labels, leases,
+ceiling) may be empty.
+
+Invariant: a step has one StepEnded, and after it no event but LateResult and UnknownResolved.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from heddle.models.protocol import Usage
+    from heddle.plan.findings import Finding
+    from heddle.plan.ir import Hole, Step
+
+__all__ = [
+    "EVENTS",
+    "SCHEMA",
+    "TERMINAL",
+    "Approval",
+    "BudgetDelta",
+    "CancelRequested",
+    "EffectOrigin",
+    "Event",
+    "FindingReported",
+    "HoleFilled",
+    "HoleOpened",
+    "JoinResult",
+    "JoinStarted",
+    "LateResult",
+    "LeaseTaken",
+    "MapExpanded",
+    "ModelCall",
+    "ModelStarted",
+    "PlanAccepted",
+    "PlanProposed",
+    "PlanRejected",
+    "ReplanRequested",
+    "RunCreated",
+    "RunFinished",
+    "SnapshotRef",
+    "SpeculationEnded",
+    "SpeculationStarted",
+    "Status",
+    "StepAccepted",
+    "StepEnded",
+    "StepError",
+    "StepIntent",
+    "StepReady",
+    "StepResult",
+    "StepStarted",
+    "StepUnknown",
+    "StrategyChosen",
+    "UnknownResolved",
+]
+
+SCHEMA = 1
+
+Status: TypeAlias = Literal[
+    "waiting", "ready", "running", "done", "failed", "skipped", "cancelled", "denied", "unknown"
+]
+TERMINAL: frozenset[str] = frozenset(
+    ("done", "failed", "skipped", "cancelled", "denied", "unknown")
+)
+
+
+class EffectOrigin(NamedTuple):
+    """Why an effect may happen: the place in an accepted plan that asked for it.
+
+    Attributes:
+        run: the run's id.
+        round: the plan's round.
+        n: how many steps of the plan, this one included, the hash covers.
+        hash: h(n), the prefix hash of the plan up to this step.
+        index: the element of a map; None outside one.
+    """
+
+    run: str
+    round: int
+    n: int
+    hash: str
+    index: int | None = None
+
+
+# -- the run -------------------------------------------------------------------------------------
+
+
+class RunCreated(NamedTuple):
+    """A run begins."""
+
+    at: float
+    run_id: str
+    question_hash: str
+    config: Mapping[str, Any]
+    limits: Mapping[str, Any]
+    ceiling: Mapping[str, Any]
+    tools_hash: str
+    version: str
+    seed: int
+
+
+class StrategyChosen(NamedTuple):
+    """The strategy of the rounds to come, and why."""
+
+    at: float
+    strategy: str
+    reasons: tuple[str, ...]
+
+
+class CancelRequested(NamedTuple):
+    """Somebody or something wants a step, or the run (scope ""), to stop."""
+
+    at: float
+    scope: str
+    reason: str
+
+
+class RunFinished(NamedTuple):
+    """The run is over; nothing else says so."""
+
+    at: float
+    status: str
+    answer: Any
+    code: str
+    message: str
+
+
+class LeaseTaken(NamedTuple):
+    """A process owns the run; its fencing token goes into each later record."""
+
+    at: float
+    owner: str
+    token: int
+
+
+class SnapshotRef(NamedTuple):
+    """The state up to `seq` is stored under `ref`."""
+
+    at: float
+    seq: int
+    ref: str
+
+
+class BudgetDelta(NamedTuple):
+    """Some of a budget was reserved (negative: refunded)."""
+
+    at: float
+    scope: str
+    kind: str
+    amount: float
+    reason: str
+
+
+# -- plans ---------------------------------------------------------------------------------------
+
+
+class PlanProposed(NamedTuple):
+    """A plan begins to arrive, or has been handed over."""
+
+    at: float
+    round: int
+    dialect: str
+
+
+class StepAccepted(NamedTuple):
+    """A step passed the verifier and is in the plan, as its n-th entry."""
+
+    at: float
+    round: int
+    n: int
+    step: Step
+
+
+class FindingReported(NamedTuple):
+    """The reader or the verifier found a fault."""
+
+    at: float
+    round: int
+    finding: Finding
+
+
+class HoleOpened(NamedTuple):
+    """A bad line's id is reserved, as the plan's n-th entry, or takes the place of a step."""
+
+    at: float
+    round: int
+    n: int
+    hole: Hole
+
+
+class HoleFilled(NamedTuple):
+    """A later line or a repair put a step in the place of a hole."""
+
+    at: float
+    round: int
+    step: Step
+
+
+class PlanAccepted(NamedTuple):
+    """The plan is closed, clean, and complete: effects may start."""
+
+    at: float
+    round: int
+    plan_hash: str
+    steps: int
+    output: Any
+    parent_hash: str
+    taint: str
+    bounds: Mapping[str, Any]
+
+
+class PlanRejected(NamedTuple):
+    """The plan is closed and not clean: its effects will not start."""
+
+    at: float
+    round: int
+    codes: tuple[str, ...]
+
+
+class Approval(NamedTuple):
+    """A decision on what a plan is about to do, bound to its hash."""
+
+    at: float
+    subject_hash: str
+    decision: str
+    who: str
+
+
+class ReplanRequested(NamedTuple):
+    """The joiner, or a failed round, wants another round."""
+
+    at: float
+    round: int
+    reason: str
+    summary_hash: str
+
+
+# -- steps ---------------------------------------------------------------------------------------
+
+
+class StepReady(NamedTuple):
+    """All inputs of a step are there; it wants a slot."""
+
+    at: float
+    step: str
+
+
+class StepIntent(NamedTuple):
+    """An effect is about to be attempted; durable before it is."""
+
+    at: float
+    step: str
+    index: int | None
+    attempt: int
+    effect: str
+    args_hash: str
+    key: str
+    deadline: float | None
+    origin: EffectOrigin
+    lease: int
+
+
+class StepStarted(NamedTuple):
+    """An attempt holds its slots and its tool is being called."""
+
+    at: float
+    step: str
+    attempt: int
+    index: int | None = None
+
+
+class StepResult(NamedTuple):
+    """An attempt gave a value."""
+
+    at: float
+    step: str
+    attempt: int
+    value: Any
+    index: int | None = None
+    usage: Usage | None = None
+    label: str = ""
+
+
+class StepError(NamedTuple):
+    """An attempt gave none."""
+
+    at: float
+    step: str
+    attempt: int
+    code: str
+    message: str
+    index: int | None = None
+    retryable: bool = False
+    not_sent: bool = False
+    retry_after_s: float | None = None
+
+
+class StepEnded(NamedTuple):
+    """A step is over; `code` is the finer cause of a status other than done."""
+
+    at: float
+    step: str
+    status: Status
+    code: str = ""
+
+
+class StepUnknown(NamedTuple):
+    """A write was begun and its outcome was not seen."""
+
+    at: float
+    step: str
+    attempt: int
+    reason: str
+    index: int | None = None
+
+
+class LateResult(NamedTuple):
+    """An attempt that was given up gave a value after all; it is recorded and not used."""
+
+    at: float
+    step: str
+    attempt: int
+    value: Any
+    index: int | None = None
+
+
+class UnknownResolved(NamedTuple):
+    """A probe, a person or a policy says what became of a write."""
+
+    at: float
+    step: str
+    by: str
+    outcome: str
+    index: int | None = None
+
+
+class MapExpanded(NamedTuple):
+    """The list of a map is known."""
+
+    at: float
+    step: str
+    n: int
+    items_hash: str
+
+
+class SpeculationStarted(NamedTuple):
+    """A call was begun before the plan asked for it; it is invisible until adopted."""
+
+    at: float
+    key: str
+    tool: str
+    args_hash: str
+
+
+class SpeculationEnded(NamedTuple):
+    """A speculation was adopted by a step, or discarded (step "")."""
+
+    at: float
+    key: str
+    outcome: str
+    step: str
+
+
+# -- models and joining --------------------------------------------------------------------------
+
+
+class ModelStarted(NamedTuple):
+    """A model was asked; `call` counts the run's model calls from 1."""
+
+    at: float
+    call: int
+    role: str
+    round: int
+    model: str
+    prompt_hash: str
+
+
+class ModelCall(NamedTuple):
+    """A model call is over.
+
+    Attributes:
+        first_token_at: when the first text came; None if none did.
+        cost_usd: None where the price is not known.
+        code: "" when the reply is whole, else the model error's code.
+    """
+
+    at: float
+    call: int
+    role: str
+    round: int
+    model: str
+    started_at: float
+    first_token_at: float | None
+    usage: Usage
+    cost_usd: float | None
+    code: str
+
+
+class JoinStarted(NamedTuple):
+    """Results are being joined: (step, hash of its value) in plan order, and what is missing."""
+
+    at: float
+    round: int
+    inputs: tuple[tuple[str, str], ...]
+    missing: tuple[str, ...]
+
+
+class JoinResult(NamedTuple):
+    """The join's decision, `finish` with an answer or `replan` with a reason."""
+
+    at: float
+    round: int
+    decision: str
+    answer: Any
+    reason: str
+
+
+Event: TypeAlias = (
+    RunCreated
+    | StrategyChosen
+    | CancelRequested
+    | RunFinished
+    | LeaseTaken
+    | SnapshotRef
+    | BudgetDelta
+    | PlanProposed
+    | StepAccepted
+    | FindingReported
+    | HoleOpened
+    | HoleFilled
+    | PlanAccepted
+    | PlanRejected
+    | Approval
+    | ReplanRequested
+    | StepReady
+    | StepIntent
+    | StepStarted
+    | StepResult
+    | StepError
+    | StepEnded
+    | StepUnknown
+    | LateResult
+    | UnknownResolved
+    | MapExpanded
+    | SpeculationStarted
+    | SpeculationEnded
+    | ModelStarted
+    | ModelCall
+    | JoinStarted
+    | JoinResult
+)
+
+EVENTS: dict[str, type[Event]] = {
+    kind.__name__: kind  # type: ignore[misc]
+    for kind in Event.__args__  # type: ignore[attr-defined]
+}
+"""Every event by its name in JSON."""

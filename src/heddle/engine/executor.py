@@ -1,0 +1,55 @@
+"""The executor: where a tool is really called.
+
+A seam: `Executor.call(tool, args, attempt)` gives JSON. This one calls in our process; another may
+send the call to a machine elsewhere.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from heddle.engine.threads import Threads
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from heddle.tools.function import Tool
+
+__all__ = ["Executor", "LocalExecutor"]
+
+
+class Executor(Protocol):
+    """Calls tools."""
+
+    async def call(self, tool: str, args: dict[str, Any], attempt: int) -> Any:
+        """The JSON value of one attempt.
+
+        Args:
+            tool: the tool's name.
+            args: filled arguments, by name.
+            attempt: 1 for the first.
+
+        Raises:
+            ToolFailed: arguments or result do not fit the tool's schema, or the tool says so.
+            BaseException: whatever else the tool raised; the caller makes it a value.
+        """
+        ...
+
+
+class LocalExecutor:
+    """Calls tools in this process: asynchronous ones on the loop, the others in threads."""
+
+    def __init__(self, tools: Mapping[str, Tool], *, threads: int = 64) -> None:
+        self._tools = tools
+        self.threads = Threads(threads)
+
+    async def call(self, tool: str, args: dict[str, Any], attempt: int) -> Any:
+        """The JSON value of one attempt; see `Executor.call`."""
+        found = self._tools[tool]
+        if found.blocking:
+            return await self.threads.run(found.invoke, args)
+        return await found.invoke(args)
+
+    def close(self) -> None:
+        """Let the threads end."""
+        self.threads.shutdown()

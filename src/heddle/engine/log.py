@@ -1,0 +1,71 @@
+"""The log of a run: events in order, and readers that follow at their own pace.
+
+`emit` is a list append. A reader is a cursor into the list, so that a slow page or terminal holds
+nothing up and loses nothing: it re-folds from where it stands.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from heddle.engine.events import RunFinished
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from heddle.engine.events import Event
+
+__all__ = ["EventLog"]
+
+
+class EventLog:
+    """Events of one run, in memory.
+
+    Attributes:
+        events: all events so far; an event's sequence number is its index.
+        sinks: called with each event, at once; they must be quick and must not raise.
+    """
+
+    def __init__(self, *sinks: Callable[[Event], None]) -> None:
+        self.events: list[Event] = []
+        self.sinks = list(sinks)
+        self._clock: Callable[[], float] | None = None
+        self._started = 0.0
+        self._waiting: list[asyncio.Future[None]] = []
+
+    def now(self) -> float:
+        """Seconds since the first call, on the running loop's clock."""
+        if self._clock is None:
+            self._clock = asyncio.get_running_loop().time
+            self._started = self._clock()
+        return self._clock() - self._started
+
+    def emit(self, event: Event) -> None:
+        """Add an event and wake the readers. Cost: one append where nobody reads."""
+        self.events.append(event)
+        if self.sinks:
+            for sink in self.sinks:
+                sink(event)
+        if self._waiting:
+            for waiting in self._waiting:
+                if not waiting.done():
+                    waiting.set_result(None)
+            self._waiting.clear()
+
+    async def durable(self, seq: int) -> None:
+        """Return when all events up to `seq` would survive a crash; in memory, at once."""
+
+    async def follow(self) -> AsyncIterator[Event]:
+        """All events from the first, then each as it comes, until the run has finished."""
+        place = 0
+        while True:
+            while place < len(self.events):
+                event = self.events[place]
+                place += 1
+                yield event
+                if isinstance(event, RunFinished):
+                    return
+            waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append(waiting)
+            await waiting

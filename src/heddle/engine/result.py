@@ -1,0 +1,306 @@
+"""What a run gives its caller, read from the state and from nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from heddle.engine.events import Event
+    from heddle.engine.state import RunState, StepState
+    from heddle.plan.findings import Finding
+    from heddle.plan.ir import Plan
+
+__all__ = ["RunError", "RunResult", "RunStatus", "RunUsage", "StepOutcome", "Timing", "result_of"]
+
+RunStatus: TypeAlias = Literal[
+    "succeeded", "partial", "failed", "rejected", "denied", "cancelled", "unresolved"
+]
+
+_BUDGETS = frozenset(("deadline", "max-rounds"))
+
+
+@dataclass(frozen=True, slots=True)
+class RunError:
+    """Why a run did not succeed.
+
+    Attributes:
+        exit_status: the command line's exit status for it.
+    """
+
+    code: str
+    message: str
+    hint: str = ""
+    exit_status: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class StepOutcome:
+    """What became of a step. Times are seconds from the start of the run; None if never."""
+
+    id: str
+    tool: str
+    status: str
+    value: Any
+    error: RunError | None
+    attempts: int
+    ready_s: float | None
+    started_s: float | None
+    finished_s: float | None
+
+    def to_json(self) -> dict[str, Any]:
+        """As the command line prints it."""
+        error = {"code": self.error.code, "message": self.error.message} if self.error else None
+        return {
+            "id": self.id,
+            "tool": self.tool,
+            "status": self.status,
+            "value": self.value,
+            "error": error,
+            "attempts": self.attempts,
+            "ready_s": self.ready_s,
+            "started_s": self.started_s,
+            "finished_s": self.finished_s,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class RunUsage:
+    """What models were asked, and what it cost.
+
+    Attributes:
+        cost_usd: None where a model's price is not known.
+        estimated: whether any token count is an estimate, not the provider's own.
+    """
+
+    model_calls: int = 0
+    input_tokens: int = 0
+    cached_input_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: float | None = None
+    estimated: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """As the command line prints it."""
+        return {
+            "model_calls": self.model_calls,
+            "input_tokens": self.input_tokens,
+            "cached_input_tokens": self.cached_input_tokens,
+            "output_tokens": self.output_tokens,
+            "cost_usd": self.cost_usd,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Where the time went, in seconds.
+
+    Attributes:
+        planning_s: while a planner wrote.
+        makespan_s: from the first step's start to the last step's end.
+        joining_s: while results were joined.
+        critical_path_s: the longest chain of steps, as long as they really ran.
+        lower_bound_s: no schedule of these steps with this many slots can be shorter.
+        sequential_s: the steps one after the other.
+    """
+
+    planning_s: float = 0.0
+    makespan_s: float = 0.0
+    joining_s: float = 0.0
+    total_s: float = 0.0
+    critical_path_s: float = 0.0
+    lower_bound_s: float = 0.0
+    sequential_s: float = 0.0
+
+    def to_json(self) -> dict[str, float]:
+        """As the command line prints it."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """The answer, and the proof beside it.
+
+    Attributes:
+        answer: a JSON value; None where there is none.
+        steps: in plan order, over all rounds.
+        plan: the last round's plan.
+        plans: all rounds' plans.
+        events: everything that happened.
+    """
+
+    run_id: str
+    status: RunStatus
+    answer: Any
+    error: RunError | None
+    findings: list[Finding]
+    steps: list[StepOutcome]
+    usage: RunUsage
+    timing: Timing
+    plan: Plan | None
+    plans: list[Plan] = field(default_factory=list["Plan"])
+    events: list[Event] = field(default_factory=list["Event"], repr=False)
+
+    @property
+    def exit_status(self) -> int:
+        """The command line's exit status."""
+        if self.error is not None:
+            return self.error.exit_status
+        return 0 if self.status == "succeeded" else 1
+
+    def to_json(self) -> dict[str, Any]:
+        """The one object that `--json` prints."""
+        error = self.error
+        return {
+            "run_id": self.run_id,
+            "status": self.status,
+            "answer": self.answer,
+            "error": error and {"code": error.code, "message": error.message, "hint": error.hint},
+            "findings": [finding_to_json(finding) for finding in self.findings],
+            "steps": [step.to_json() for step in self.steps],
+            "usage": self.usage.to_json(),
+            "timing": self.timing.to_json(),
+        }
+
+
+def finding_to_json(finding: Finding) -> dict[str, Any]:
+    """A finding as the command line prints it."""
+    names = ("code", "severity", "line", "column", "message", "hint")
+    return {name: getattr(finding, name) for name in names}
+
+
+def result_of(
+    state: RunState,
+    plans: Sequence[Plan],
+    events: Sequence[Event],
+    *,
+    slots: int,
+    answer: Any,
+    error: RunError | None,
+    status: RunStatus | None = None,
+    findings: Sequence[Finding] = (),
+) -> RunResult:
+    """Read a finished run's result from its state.
+
+    Args:
+        state: the fold of all events.
+        plans: the plans of all rounds.
+        events: the log.
+        slots: how many steps could be in flight, for the lower bound.
+        answer: what the join gave.
+        error: why there is no full answer, if the caller knows; else the steps tell.
+        status: set where the steps do not tell (rejected).
+        findings: findings that are in none of the plans.
+    """
+    found = [*findings, *(finding for plan in plans for finding in plan.findings)]
+    steps = [_outcome(step) for step in state.steps.values()]
+    judged_status, judged_error = _judge(list(state.steps.values()), answer, error)
+    return RunResult(
+        run_id=state.run_id,
+        status=status or judged_status,
+        answer=answer,
+        error=judged_error,
+        findings=found,
+        steps=steps,
+        usage=_usage(state),
+        timing=_timing(state, slots),
+        plan=plans[-1] if plans else None,
+        plans=list(plans),
+        events=list(events),
+    )
+
+
+def _outcome(state: StepState) -> StepOutcome:
+    error = RunError(state.code, state.message) if state.code else None
+    return StepOutcome(
+        id=state.id,
+        tool=state.step.tool if state.step else "",
+        status=state.status,
+        value=state.value if state.has_value else None,
+        error=error,
+        attempts=state.attempts,
+        ready_s=state.ready_s,
+        started_s=state.started_s,
+        finished_s=state.finished_s,
+    )
+
+
+def _judge(
+    steps: Sequence[StepState], answer: Any, error: RunError | None
+) -> tuple[RunStatus, RunError | None]:
+    """Status and error of a run, the more serious first (see the exit codes of the contract).
+
+    A later round makes good what failed in an earlier one, but not an effect that was denied or
+    whose outcome nobody saw.
+    """
+    lacking = [step for step in steps if not (step.has_value or step.code in _HARMLESS)]
+    by_status = {step.status: step for step in reversed(lacking)}
+    last = max((step.round for step in steps), default=1)
+    bad = [step for step in lacking if step.round == last]
+    if error is not None and error.exit_status in (130, 70, 2):
+        return ("cancelled" if error.exit_status == 130 else "failed"), error
+    if "unknown" in by_status:
+        return "unresolved", _step_error(by_status["unknown"], 7)
+    if "denied" in by_status:
+        return "denied", _step_error(by_status["denied"], 6)
+    some = answer is not None or any(step.status == "done" for step in steps)
+    if error is not None:
+        return ("partial" if some else "failed"), error
+    if bad:
+        cause = next((step for step in bad if step.status in ("failed", "cancelled")), bad[0])
+        return ("partial" if some else "failed"), _step_error(cause, 1)
+    return "succeeded", None
+
+
+_HARMLESS = frozenset(("guard-false", "nothing-to-choose", "upstream-skipped", "not-needed"))
+"""Codes of steps that did not run because the plan said so, or nobody needed them."""
+
+
+def _step_error(step: StepState, exit_status: int) -> RunError:
+    if step.code in _BUDGETS:
+        exit_status = 5
+    tool = f" ({step.step.tool})" if step.step else ""
+    message = f"step {step.id}{tool} {step.status}: {step.message or step.code}"
+    return RunError(step.code, message, _HINTS.get(step.code, ""), exit_status)
+
+
+_HINTS = {
+    "timed-out": "give the step or its tool a larger timeout_s, or find out why it hangs",
+    "deadline": "raise limits.run_timeout_s, or ask for less",
+    "not-approved": "nothing was changed; approve the plan to run its effects",
+    "plan-unclean": "the plan has findings; its effects were held back",
+}
+
+
+def _usage(state: RunState) -> RunUsage:
+    usages = [*(call.usage for call in state.calls), *state.tool_usage]
+    costs = [call.cost_usd for call in state.calls]
+    known = [cost for cost in costs if cost is not None]
+    return RunUsage(
+        model_calls=len(usages),
+        input_tokens=sum(usage.input_tokens for usage in usages),
+        cached_input_tokens=sum(usage.cached_input_tokens for usage in usages),
+        output_tokens=sum(usage.output_tokens for usage in usages),
+        cost_usd=sum(known) if known and len(known) == len(costs) else None,
+        estimated=any(usage.estimated for usage in usages),
+    )
+
+
+def _timing(state: RunState, slots: int) -> Timing:
+    ran = [step for step in state.steps.values() if step.started_s is not None]
+    work = sum(step.ran_s for step in ran)
+    starts = [step.started_s for step in ran if step.started_s is not None]
+    ends = [step.finished_s for step in ran if step.finished_s is not None]
+    critical = state.critical_path_s()
+    planners = [call for call in state.calls if call.role in ("planner", "repair")]
+    return Timing(
+        planning_s=sum(call.at - call.started_at for call in planners),
+        makespan_s=max(ends, default=0.0) - min(starts, default=0.0),
+        joining_s=sum((end or state.last_s) - start for start, end in state.joins),
+        total_s=state.last_s,
+        critical_path_s=critical,
+        lower_bound_s=max(critical, work / slots),
+        sequential_s=work,
+    )

@@ -1,0 +1,203 @@
+"""A round: one plan on its way from the reader, through the verifier, to the scheduler.
+
+The same few steps serve a plan that streams in from a model and one that a person hands over.
+A faulty step never reaches the scheduler: its place is reserved as a hole, its dependents wait,
+and whoever owns the round may fill it until the round is closed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+from heddle.engine.events import (
+    Approval,
+    FindingReported,
+    HoleFilled,
+    HoleOpened,
+    PlanAccepted,
+    PlanProposed,
+    PlanRejected,
+    StepAccepted,
+)
+from heddle.plan.canonical import encode, plan_hash, prefix_hash
+from heddle.plan.findings import Finding
+from heddle.plan.ir import Hole, Plan, Ref, Step, dependencies, nodes_of
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from heddle.engine.log import EventLog
+    from heddle.engine.scheduler import Scheduler
+    from heddle.plan.dialects import Piece
+    from heddle.plan.verify import Verifier
+
+__all__ = ["Approve", "Round", "cone", "output_ids", "sinks"]
+
+Approve: TypeAlias = "Callable[[Plan, Sequence[Step]], bool | Awaitable[bool]]"
+"""Asked once for the whole plan, with the steps that would change the world."""
+
+
+class Round:
+    """One plan being taken in and run.
+
+    Attributes:
+        plan: the plan so far; its steps are in the form before naming, as hashes want it.
+        clean: whether no error was found up to now, holes that were filled not counted.
+    """
+
+    def __init__(
+        self, plan: Plan, verifier: Verifier, scheduler: Scheduler, log: EventLog, max_holes: int
+    ) -> None:
+        self.plan = plan
+        self._verifier = verifier
+        self._scheduler = scheduler
+        self._log = log
+        self._max_holes = max_holes
+        self._contradicted = False
+        scheduler.hold()
+        log.emit(PlanProposed(log.now(), plan.round, plan.dialect))
+
+    @property
+    def clean(self) -> bool:
+        """No error, no hole, nothing that was contradicted after it had been accepted."""
+        errors = any(finding.severity == "error" for finding in self.plan.findings)
+        return not (errors or self.plan.holes or self._contradicted)
+
+    @property
+    def failed(self) -> bool:
+        """Whether there are more bad lines than a plan may have."""
+        return len(self.plan.holes) > self._max_holes
+
+    def take(self, piece: Piece) -> None:
+        """Take in what the reader gave: a step is dispatched at once if nothing is wrong with it."""
+        if isinstance(piece, Finding):
+            self._report([piece])
+        elif isinstance(piece, Hole):
+            self._dig(piece)
+        else:
+            self._take_step(piece)
+
+    def _take_step(self, step: Step) -> None:
+        restated = step.id in self.plan and isinstance(self.plan[step.id], Hole)
+        if restated:
+            self.fill(step)
+            return
+        findings = self._verifier.step(step)
+        if not any(finding.severity == "error" for finding in findings):
+            self._report(findings)
+            self._accept(step)
+        elif step.id in self.plan:  # a second step of one id: the first has been started
+            self._contradicted = True
+            self._report(findings)
+        else:
+            self._dig(Hole(step.id, _line(step, findings), tuple(findings), step.origin))
+
+    def _accept(self, step: Step) -> None:
+        self.plan.add(step)
+        self._log.emit(StepAccepted(self._log.now(), self.plan.round, len(self.plan), step))
+        self._scheduler.add(self._verifier.named(step))
+
+    def _dig(self, hole: Hole) -> None:
+        if hole.id in self.plan:
+            self._contradicted = True
+            self.plan.dig(hole)
+        else:
+            self.plan.add(hole)
+            self._verifier.hole(hole)
+            self._scheduler.reserve(hole.id)
+        place = self.plan.place(hole.id) + 1
+        self._log.emit(HoleOpened(self._log.now(), self.plan.round, place, hole))
+        self._report(hole.findings)
+
+    def fill(self, step: Step) -> Sequence[Finding]:
+        """Put a step in the place of the hole of its id; the findings if it is faulty too.
+
+        Raises:
+            KeyError: there is no such place.
+        """
+        findings = self._verifier.step(step)
+        if any(finding.severity == "error" for finding in findings):
+            return findings
+        self.plan.fill(step)
+        self._log.emit(HoleFilled(self._log.now(), self.plan.round, step))
+        if not self._contradicted:
+            self._scheduler.add(self._verifier.named(step))
+        return ()
+
+    def _report(self, findings: Sequence[Finding]) -> None:
+        for finding in findings:
+            self.plan.findings.append(finding)
+            self._log.emit(FindingReported(self._log.now(), self.plan.round, finding))
+
+    def close(self) -> bool:
+        """No more steps will come: judge the whole plan, and give up the holes that are left.
+
+        Effects stay shut until `release`.
+
+        Returns:
+            Whether the plan is clean.
+        """
+        self.plan.close()
+        self._report(self._verifier.close(self.plan))
+        self._scheduler.rank()
+        if self.clean:
+            self._log.emit(
+                PlanAccepted(
+                    self._log.now(), self.plan.round, plan_hash(self.plan), len(self.plan),
+                    encode(self.plan.output), "", "", {},
+                )
+            )  # fmt: skip
+            return True
+        codes = tuple(dict.fromkeys(item.code for item in self.plan.findings))
+        self._log.emit(PlanRejected(self._log.now(), self.plan.round, codes))
+        self._scheduler.withhold("skipped", "plan-unclean")
+        for hole in self.plan.holes:
+            self._scheduler.fail_hole(hole.id, "hole", hole.findings[0].message)
+        return False
+
+    async def release(self, approve: Approve | None) -> None:
+        """Let the effects of a clean, closed plan start, after asking if there is somebody to ask."""
+        effects = [step for step in self.plan.steps if self._scheduler.effectful(step.tool)]
+        if effects and approve is not None:
+            answer = approve(self.plan, effects)
+            granted = answer if isinstance(answer, bool) else await answer
+            decision = "granted" if granted else "denied"
+            self._log.emit(Approval(self._log.now(), plan_hash(self.plan), decision, "caller"))
+            if not granted:
+                self._scheduler.withhold("denied", "not-approved")
+                return
+        self._scheduler.release(self._origin)
+
+    def _origin(self, id: str) -> tuple[int, int, str]:
+        n = self.plan.place(id) + 1
+        return self.plan.round, n, prefix_hash(self.plan, n)
+
+
+def _line(step: Step, findings: Sequence[Finding]) -> str:
+    """The line that a faulty step stands in, as far as it is known."""
+    return next((item.snippet for item in findings if item.snippet), f"{step.id}. {step.tool}(…)")
+
+
+def sinks(plan: Plan) -> list[str]:
+    """The steps whose results no other step uses, in plan order."""
+    used = {id for step in plan.steps for id in dependencies(step)}
+    return [step.id for step in plan.steps if step.id not in used]
+
+
+def cone(plan: Plan, goals: Sequence[str]) -> set[str]:
+    """The steps that can reach one of these, themselves included. Cost: linear."""
+    known = {step.id: step for step in plan.steps}
+    found: set[str] = set()
+    stack = [id for id in goals if id in known]
+    while stack:
+        id = stack.pop()
+        if id not in found:
+            found.add(id)
+            stack.extend(other for other in dependencies(known[id]) if other in known)
+    return found
+
+
+def output_ids(plan: Plan) -> list[str]:
+    """The steps that the plan's output refers to, in reading order."""
+    refs = (node.step for node in nodes_of(plan.output) if isinstance(node, Ref))
+    return list(dict.fromkeys(refs))

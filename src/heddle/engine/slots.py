@@ -1,0 +1,166 @@
+"""Slots: who may call a provider or a tool now.
+
+`Slots` is a seam: allowances of one process live here; a store that several processes share is
+another implementation of the same three methods. A caller either takes a slot at once, or asks to
+be woken when trying again may help; nobody polls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+__all__ = ["Lease", "LocalSlots", "Slots"]
+
+
+class Lease(Protocol):
+    """A slot that is held."""
+
+    def release(self) -> None:
+        """Give the slot back; the second time does nothing."""
+        ...
+
+
+class Slots(Protocol):
+    """Allowances by provider name."""
+
+    def try_acquire(self, provider: str, cost: float = 1.0) -> Lease | None:
+        """Take a slot now, or None where there is none."""
+        ...
+
+    def when_free(self, provider: str, wake: Callable[[], None]) -> None:
+        """Call `wake` once, soon after a slot of the provider may have become free."""
+        ...
+
+    async def acquire(self, provider: str, cost: float = 1.0) -> Lease:
+        """Take a slot, after waiting for one if there is none."""
+        ...
+
+
+class _Gate:
+    """One provider's slots and its requests per minute."""
+
+    __slots__ = ("capacity", "loop", "period_s", "refills", "used", "waiting")
+
+    def __init__(self, capacity: int | None, per_minute: float | None) -> None:
+        self.capacity = capacity
+        self.used = 0
+        # A bucket of requests: each request's token comes back a minute later, so that no minute,
+        # wherever it begins, sees more than the allowance. A rate below one stretches the period.
+        burst = max(1, int(per_minute)) if per_minute is not None else 0
+        self.period_s = 60.0 * burst / per_minute if per_minute else 0.0
+        self.refills: deque[float] = deque([float("-inf")] * burst)
+        self.loop: asyncio.AbstractEventLoop | None = None  # the one that will call back
+        self.waiting: deque[Callable[[], None]] = deque()
+
+
+class _GateLease:
+    __slots__ = ("_gate", "_slots")
+
+    def __init__(self, slots: LocalSlots, gate: _Gate) -> None:
+        self._slots = slots
+        self._gate: _Gate | None = gate
+
+    def release(self) -> None:
+        gate, self._gate = self._gate, None
+        if gate is not None:
+            gate.used -= 1
+            self._slots.wake(gate)
+
+
+class LocalSlots:
+    """Allowances within this process; several runs may share one.
+
+    Args:
+        slots: calls in flight, by name; a name that is missing is not bounded.
+        requests_per_minute: requests in any 60 seconds, by name.
+    """
+
+    def __init__(
+        self,
+        slots: Mapping[str, int] | None = None,
+        requests_per_minute: Mapping[str, float] | None = None,
+    ) -> None:
+        rates = requests_per_minute or {}
+        bounds = slots or {}
+        self._gates = {
+            name: _Gate(bounds.get(name), rates.get(name)) for name in {*bounds, *rates}
+        }
+
+    def bounds(self, provider: str) -> bool:
+        """Whether there is any bound for that name."""
+        return provider in self._gates
+
+    def try_acquire(self, provider: str, cost: float = 1.0) -> Lease | None:
+        """Take a slot now, or None. A name without bounds always has one. Cost: O(1)."""
+        gate = self._gates.get(provider)
+        if gate is None:
+            return _FREE
+        if gate.capacity is not None and gate.used >= gate.capacity:
+            return None
+        if gate.period_s:
+            now = asyncio.get_running_loop().time()
+            if gate.refills[0] > now:
+                return None
+            gate.refills.popleft()
+            gate.refills.append(now + gate.period_s)
+        gate.used += 1
+        return _GateLease(self, gate)
+
+    def when_free(self, provider: str, wake: Callable[[], None]) -> None:
+        """Call `wake` once when a slot is given back, or the next request is allowed."""
+        gate = self._gates[provider]
+        gate.waiting.append(wake)
+        if gate.capacity is None or gate.used < gate.capacity:
+            self._wait_for_refill(gate)
+
+    def wake(self, gate: _Gate) -> None:
+        """Wake the longest-waiting caller, now or when the bucket allows it."""
+        if gate.waiting and not self._wait_for_refill(gate):
+            gate.waiting.popleft()()
+
+    def _wait_for_refill(self, gate: _Gate) -> bool:
+        """Set the timer for the next request, if the bucket is empty."""
+        loop = asyncio.get_running_loop()
+        if not gate.period_s or gate.refills[0] <= loop.time():
+            return False
+        if gate.loop is not loop:
+            gate.loop = loop
+            loop.call_at(gate.refills[0], self._refilled, gate)
+        return True
+
+    def _refilled(self, gate: _Gate) -> None:
+        gate.loop = None
+        ready = len(gate.waiting)
+        while ready and gate.waiting and not self._wait_for_refill(gate):
+            ready -= 1
+            if gate.capacity is not None and gate.used >= gate.capacity:
+                return
+            gate.waiting.popleft()()
+
+    async def acquire(self, provider: str, cost: float = 1.0) -> Lease:
+        """Take a slot; first come, first served among callers of this method."""
+        while (lease := self.try_acquire(provider, cost)) is None:
+            free: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self.when_free(provider, lambda: free.done() or free.set_result(None))  # noqa: B023
+            try:
+                await free
+            except asyncio.CancelledError:
+                if free.done() and not free.cancelled():
+                    self.wake(self._gates[provider])  # pass the chance on
+                raise
+        return lease
+
+
+class _Free:
+    __slots__ = ()
+
+    def release(self) -> None:
+        pass
+
+
+_FREE = _Free()

@@ -1,0 +1,262 @@
+"""The state of a run: the fold of its events, and the only reader of history.
+
+>>> state = fold([])
+>>> state.steps
+{}
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from heddle.engine import events as ev
+from heddle.plan.ir import MISSING, Step, dependencies
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from heddle.engine.events import Event, Status
+    from heddle.plan.findings import Finding
+
+__all__ = ["RoundState", "RunState", "StepState", "fold"]
+
+
+@dataclass(slots=True)
+class StepState:
+    """What is known of a step. Times are seconds from the start of the run.
+
+    Attributes:
+        step: None while its place is a hole.
+        value: the result; of a failed step with a default, the default.
+        code: the finer cause of a status other than done.
+        message: why, in words.
+    """
+
+    id: str
+    round: int
+    step: Step | None = None
+    status: Status = "waiting"
+    value: Any = None
+    code: str = ""
+    message: str = ""
+    attempts: int = 0
+    ready_s: float | None = None
+    started_s: float | None = None
+    finished_s: float | None = None
+
+    @property
+    def has_value(self) -> bool:
+        """Whether dependents see a value: a result, or the default of a failed step."""
+        defaulted = self.step is not None and self.step.default is not MISSING
+        return self.status == "done" or (self.status == "failed" and defaulted)
+
+    @property
+    def ran_s(self) -> float:
+        """Seconds from the start of the last attempt to the end; 0 if it never started."""
+        if self.started_s is None or self.finished_s is None:
+            return 0.0
+        return self.finished_s - self.started_s
+
+
+@dataclass(slots=True)
+class RoundState:
+    """One plan of the run."""
+
+    round: int
+    dialect: str
+    proposed_s: float
+    closed_s: float | None = None
+    accepted: bool = False
+    plan_hash: str = ""
+    output: Any = None
+    findings: list[Finding] = field(default_factory=list["Finding"])
+
+
+@dataclass(slots=True)
+class RunState:
+    """Everything that the events say so far.
+
+    Attributes:
+        steps: by id, in plan order, rounds one after the other.
+        calls: finished model calls.
+        asking: model calls that have started and not ended, by number.
+        joins: (started, ended) of each join, in seconds; ended is None while it lasts.
+    """
+
+    run_id: str = ""
+    strategy: str = ""
+    reasons: tuple[str, ...] = ()
+    rounds: list[RoundState] = field(default_factory=list[RoundState])
+    steps: dict[str, StepState] = field(default_factory=dict[str, StepState])
+    calls: list[ev.ModelCall] = field(default_factory=list[ev.ModelCall])
+    asking: dict[int, ev.ModelStarted] = field(default_factory=dict[int, ev.ModelStarted])
+    tool_usage: list[Any] = field(default_factory=list[Any])
+    joins: list[tuple[float, float | None]] = field(
+        default_factory=list[tuple[float, "float | None"]]
+    )
+    cancelled: str = ""
+    finished: ev.RunFinished | None = None
+    last_s: float = 0.0
+
+    def apply(self, event: Event) -> None:
+        """Take one event into the state. Cost: O(1)."""
+        self.last_s = event.at
+        apply = _APPLY.get(type(event))
+        if apply is not None:
+            apply(self, event)
+
+    def of_round(self, round: int) -> list[StepState]:
+        """The steps of one round, in plan order."""
+        return [step for step in self.steps.values() if step.round == round]
+
+    def critical_path_s(self) -> float:
+        """The longest chain of steps by the time they ran, waiting excluded. Cost: linear."""
+        longest: dict[str, float] = {}
+        for state in self.steps.values():
+            before = dependencies(state.step) if state.step is not None else {}
+            start = max((longest.get(id, 0.0) for id in before), default=0.0)
+            longest[state.id] = start + state.ran_s
+        return max(longest.values(), default=0.0)
+
+    def critical_path(self) -> list[str]:
+        """The ids of the steps on the longest chain, first to last. Cost: linear."""
+        longest: dict[str, tuple[float, str]] = {}
+        for state in self.steps.values():
+            before = dependencies(state.step) if state.step is not None else {}
+            start = max(((longest[id][0], id) for id in before if id in longest), default=(0.0, ""))
+            longest[state.id] = (start[0] + state.ran_s, start[1])
+        path: list[str] = []
+        here = max(longest, key=lambda id: longest[id][0], default="")
+        while here:
+            path.append(here)
+            here = longest[here][1]
+        return path[::-1]
+
+
+def fold(events: Iterable[Event]) -> RunState:
+    """The state after these events. Cost: linear."""
+    state = RunState()
+    for event in events:
+        state.apply(event)
+    return state
+
+
+def _created(state: RunState, event: ev.RunCreated) -> None:
+    state.run_id = event.run_id
+
+
+def _strategy(state: RunState, event: ev.StrategyChosen) -> None:
+    state.strategy, state.reasons = event.strategy, event.reasons
+
+
+def _cancelled(state: RunState, event: ev.CancelRequested) -> None:
+    if not event.scope:
+        state.cancelled = event.reason
+
+
+def _finished(state: RunState, event: ev.RunFinished) -> None:
+    state.finished = event
+
+
+def _proposed(state: RunState, event: ev.PlanProposed) -> None:
+    state.rounds.append(RoundState(event.round, event.dialect, event.at))
+
+
+def _accepted_step(state: RunState, event: ev.StepAccepted) -> None:
+    state.steps[event.step.id] = StepState(event.step.id, event.round, event.step)
+
+
+def _found(state: RunState, event: ev.FindingReported) -> None:
+    state.rounds[-1].findings.append(event.finding)
+
+
+def _hole(state: RunState, event: ev.HoleOpened) -> None:
+    if event.hole.id in state.steps:
+        state.steps[event.hole.id].step = None
+    else:
+        state.steps[event.hole.id] = StepState(event.hole.id, event.round)
+
+
+def _filled(state: RunState, event: ev.HoleFilled) -> None:
+    state.steps[event.step.id].step = event.step
+
+
+def _plan_accepted(state: RunState, event: ev.PlanAccepted) -> None:
+    last = state.rounds[-1]
+    last.closed_s, last.accepted = event.at, True
+    last.plan_hash, last.output = event.plan_hash, event.output
+
+
+def _plan_rejected(state: RunState, event: ev.PlanRejected) -> None:
+    state.rounds[-1].closed_s = event.at
+
+
+def _ready(state: RunState, event: ev.StepReady) -> None:
+    step = state.steps[event.step]
+    step.status, step.ready_s = "ready", event.at
+
+
+def _started(state: RunState, event: ev.StepStarted) -> None:
+    step = state.steps[event.step]
+    step.status, step.started_s, step.attempts = "running", event.at, event.attempt
+
+
+def _result(state: RunState, event: ev.StepResult) -> None:
+    step = state.steps[event.step]
+    step.value = event.value
+    if event.usage is not None:
+        state.tool_usage.append(event.usage)
+
+
+def _error(state: RunState, event: ev.StepError) -> None:
+    state.steps[event.step].message = event.message
+
+
+def _ended(state: RunState, event: ev.StepEnded) -> None:
+    step = state.steps[event.step]
+    step.status, step.code, step.finished_s = event.status, event.code, event.at
+    if event.status == "failed" and step.has_value:
+        assert step.step is not None
+        step.value = step.step.default
+
+
+def _asked(state: RunState, event: ev.ModelStarted) -> None:
+    state.asking[event.call] = event
+
+
+def _called(state: RunState, event: ev.ModelCall) -> None:
+    state.asking.pop(event.call, None)
+    state.calls.append(event)
+
+
+def _join_started(state: RunState, event: ev.JoinStarted) -> None:
+    state.joins.append((event.at, None))
+
+
+def _joined(state: RunState, event: ev.JoinResult) -> None:
+    state.joins[-1] = (state.joins[-1][0], event.at)
+
+
+_APPLY: dict[type[Event], Callable[[RunState, Any], None]] = {
+    ev.RunCreated: _created,
+    ev.StrategyChosen: _strategy,
+    ev.CancelRequested: _cancelled,
+    ev.RunFinished: _finished,
+    ev.PlanProposed: _proposed,
+    ev.StepAccepted: _accepted_step,
+    ev.FindingReported: _found,
+    ev.HoleOpened: _hole,
+    ev.HoleFilled: _filled,
+    ev.PlanAccepted: _plan_accepted,
+    ev.PlanRejected: _plan_rejected,
+    ev.StepReady: _ready,
+    ev.StepStarted: _started,
+    ev.StepResult: _result,
+    ev.StepError: _error,
+    ev.StepEnded: _ended,
+    ev.ModelStarted: _asked,
+    ev.ModelCall: _called,
+    ev.JoinStarted: _join_started,
+    ev.JoinResult: _joined,
+}
