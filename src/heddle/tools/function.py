@@ -1,0 +1,248 @@
+"""Tools: typed functions that a plan may call.
+
+>>> import asyncio
+>>> @tool(effect="pure")
+... async def double(x: float) -> float:
+...     '''Twice a number.'''
+...     return 2 * x
+>>> asyncio.run(double.invoke({"x": 21.0}))
+42.0
+>>> double.spec.parameters["properties"]
+{'x': {'type': 'number'}}
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import re
+from typing import TYPE_CHECKING, Any, overload
+
+from heddle.errors import ConfigError
+from heddle.plan.spec import EFFECTS, Effect, ToolSpec
+from heddle.tools.signature import place_of, read_signature
+from heddle.tools.values import Metered, binder, dumper
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+__all__ = ["Metered", "Tool", "as_tool", "assemble", "check_spec", "tool", "toolbox"]
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]{0,127}")
+
+
+class Tool:
+    """A function that a plan may call, with what a plan must know of it.
+
+    It can be called like the function it was made from; plans call `invoke`.
+
+    Attributes:
+        spec: name, schemas and effect class.
+        blocking: a synchronous function, which is to be run in a thread.
+        invoke: named JSON arguments to a JSON value (blocking) or an awaitable of one, or to a
+            `Metered` of one. Raises ToolFailed with code `bad-argument` or `bad-result` for
+            values that do not fit, and whatever the function raises.
+    """
+
+    __slots__ = ("__wrapped__", "blocking", "invoke", "spec")
+
+    def __init__(
+        self,
+        spec: ToolSpec,
+        function: Callable[..., Any],
+        invoke: Callable[[dict[str, Any]], Any],
+        *,
+        blocking: bool,
+    ) -> None:
+        self.spec = spec
+        self.blocking = blocking
+        self.invoke = invoke
+        self.__wrapped__ = function
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """What the function itself returns, without any check."""
+        return self.__wrapped__(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        return f"Tool({self.spec.name!r}, effect={self.spec.effect!r})"
+
+
+@overload
+def tool(function: Callable[..., Any], /) -> Tool: ...
+@overload
+def tool(
+    function: Callable[..., Any] | None = None,
+    *,
+    effect: Effect | None = None,
+    provider: str = "",
+    selectors: Sequence[str] = (),
+    name: str | None = None,
+    description: str | None = None,
+    concurrency: int | None = None,
+    timeout_s: float | None = None,
+) -> Any: ...
+def tool(
+    function: Callable[..., Any] | None = None,
+    *,
+    effect: Effect | None = None,
+    provider: str = "",
+    selectors: Sequence[str] = (),
+    name: str | None = None,
+    description: str | None = None,
+    concurrency: int | None = None,
+    timeout_s: float | None = None,
+) -> Any:
+    """Make a typed function a tool; a decorator, with arguments or without.
+
+    Args:
+        function: the function; None when the decorator has arguments.
+        effect: `pure`, `read`, `idempotent` or `write`; undeclared means `write`.
+        provider: the name whose slots and allowance a call uses.
+        selectors: parameters that steer (who, where, how much); the rest is payload.
+        name: the tool's name in plans; the function's own by default.
+        description: what the planner reads; the docstring's first paragraph by default.
+        concurrency: at most so many calls at once.
+        timeout_s: seconds for one attempt.
+
+    Raises:
+        ConfigError: the function cannot be a tool, or a setting cannot be used.
+    """
+    if function is None:
+        return functools.partial(
+            tool,
+            effect=effect,
+            provider=provider,
+            selectors=selectors,
+            name=name,
+            description=description,
+            concurrency=concurrency,
+            timeout_s=timeout_s,
+        )
+    named = name if name is not None else str(getattr(function, "__name__", ""))
+    check_name(named, place_of(function))
+    found = read_signature(function, named)
+    spec = ToolSpec(
+        name=named,
+        description=found.description if description is None else description,
+        parameters=found.parameters,
+        result=found.result,
+        effect=effect or "write",
+        effect_declared=effect is not None,
+        provider=provider,
+        selectors=tuple(selectors),
+        concurrency=concurrency,
+        timeout_s=timeout_s,
+    )
+    check_spec(spec, place_of(function))
+    return assemble(spec, function, binder(named, found.takes), dumper(named, found.gives))
+
+
+def check_name(name: str, place: str = "") -> None:
+    """Refuse a name that no plan could call.
+
+    Raises:
+        ConfigError: it is empty, too long, or has other characters than a plan may have.
+    """
+    if not _NAME.fullmatch(name):
+        raise ConfigError(
+            f"{place}{name!r} cannot be a tool's name",
+            code="bad-tool",
+            hint='pass `name="…"`: a letter, then letters, digits, `_`, `.`, `/` or `-`',
+        )
+
+
+def check_spec(spec: ToolSpec, place: str = "") -> None:
+    """Refuse settings that can never be met.
+
+    Raises:
+        ConfigError: an unknown effect, a selector that is no parameter, a bound below its least.
+    """
+    known = list(spec.parameters.get("properties", {}))
+    strange = [name for name in spec.selectors if name not in known]
+    what = hint = ""
+    if spec.effect not in EFFECTS:
+        what, hint = f"there is no effect {spec.effect!r}", f"it is one of {', '.join(EFFECTS)}"
+    elif strange:
+        what = f"selector {strange[0]!r} is no parameter"
+        hint = f"a list of names out of {', '.join(known) or 'none'}"
+    elif spec.concurrency is not None and spec.concurrency < 1:
+        what = f"concurrency must be at least 1, not {spec.concurrency}"
+    elif spec.timeout_s is not None and not spec.timeout_s > 0:
+        what = f"timeout_s must be a positive number of seconds, not {spec.timeout_s}"
+    if what:
+        raise ConfigError(f"{place}tool {spec.name!r}: {what}", code="bad-tool", hint=hint)
+
+
+def assemble(
+    spec: ToolSpec,
+    function: Callable[..., Any],
+    bind: Callable[[dict[str, Any]], dict[str, Any]],
+    dump: Callable[[Any], Any],
+) -> Tool:
+    """A tool of its parts: arguments are bound, the function is called, the value is dumped."""
+
+    async def invoke(args: dict[str, Any]) -> Any:
+        value = await function(**bind(args))
+        return dump(value) if type(value) is not Metered else _metered(value, dump)
+
+    def invoke_blocking(args: dict[str, Any]) -> Any:
+        value = function(**bind(args))
+        return dump(value) if type(value) is not Metered else _metered(value, dump)
+
+    blocking = not _asynchronous(function)
+    return Tool(spec, function, invoke_blocking if blocking else invoke, blocking=blocking)
+
+
+def _metered(value: Metered, dump: Callable[[Any], Any]) -> Metered:
+    return Metered(dump(value.value), value.usage)
+
+
+def _asynchronous(function: Callable[..., Any]) -> bool:
+    call = getattr(type(function), "__call__", None)  # noqa: B004  # the function behind an object
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)
+
+
+def as_tool(thing: Any) -> Tool:
+    """A tool, whatever it was: a Tool, a typed callable, or a tool of another library.
+
+    The last is anything with a name, a JSON schema and a callable; `tools.foreign` says where
+    it looks for each.
+
+    Raises:
+        ConfigError: it is none of these, or cannot be a tool.
+    """
+    if isinstance(thing, Tool):
+        return thing
+    from heddle.tools.foreign import adopt
+
+    adopted = adopt(thing)
+    if adopted is not None:
+        return adopted
+    if callable(thing):
+        return tool(thing)
+    raise ConfigError(
+        f"{thing!r:.80} is no tool",
+        code="bad-tool",
+        hint="pass a typed function, or something with a name, a JSON schema and a callable",
+    )
+
+
+def toolbox(tools: Iterable[Any]) -> dict[str, Tool]:
+    """Tools by name, in the order given; the same tool twice counts once.
+
+    Raises:
+        ConfigError: two tools have one name, or something is no tool.
+    """
+    box: dict[str, Tool] = {}
+    for thing in tools:
+        found = as_tool(thing)
+        name = found.spec.name
+        other = box.setdefault(name, found)
+        if other is not found:
+            first, second = place_of(other.__wrapped__), place_of(found.__wrapped__)
+            raise ConfigError(
+                f"two tools are called {name!r}: {first}and {second}".rstrip(": "),
+                code="duplicate-tool",
+                hint='give one of them another name: @heddle.tool(name="…")',
+            )
+    return box
