@@ -1,0 +1,110 @@
+"""What every model is to heddle: messages in, text as it arrives, then one count of tokens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+__all__ = ["Message", "Model", "Request", "Usage", "estimated_usage"]
+
+CHARACTERS_PER_TOKEN = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one call, or the sum of several.
+
+    Attributes:
+        input_tokens: all tokens of the prompt, the cached ones included.
+        cached_input_tokens: those that the provider had read before.
+        output_tokens: tokens of the reply.
+        estimated: True when any part of it was not reported but counted from characters.
+
+    >>> Usage(10, 4, 2) + Usage(1, 0, 1, estimated=True)
+    Usage(input_tokens=11, cached_input_tokens=4, output_tokens=3, estimated=True)
+    """
+
+    input_tokens: int = 0
+    cached_input_tokens: int = 0
+    output_tokens: int = 0
+    estimated: bool = False
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.input_tokens + other.input_tokens,
+            self.cached_input_tokens + other.cached_input_tokens,
+            self.output_tokens + other.output_tokens,
+            self.estimated or other.estimated,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One question to a model.
+
+    Attributes:
+        role: what the reply is for: planner, joiner, worker or repair.
+        round: the round of the plan that it is about.
+        schema: JSON schema of the wanted reply; None for free text.
+        max_output_tokens: where the reply is cut; None for the provider's own bound.
+        stop: texts before which the reply ends.
+    """
+
+    messages: tuple[Message, ...]
+    role: str = "worker"
+    round: int = 1
+    schema: Mapping[str, Any] | None = None
+    max_output_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+
+
+class Model(Protocol):
+    """Something that answers requests.
+
+    Attributes:
+        name: the provider's own name for it, as in "gpt-5-mini".
+        provider: whose slots and prices hold, as in "openai".
+    """
+
+    name: str
+    provider: str
+
+    def stream(self, request: Request) -> AsyncIterator[str | Usage]:
+        """The reply's text as it arrives, then one `Usage`, always.
+
+        Where the provider does not count, the usage is an estimate and says so.
+
+        Raises:
+            ModelError: the model did not answer, or broke off; nothing is retried here.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Give up connections; a later `stream` opens them again."""
+        ...
+
+
+def estimated_usage(request: Request, output_characters: int) -> Usage:
+    """Tokens counted from characters, four to one, rounded up.
+
+    >>> estimated_usage(Request((Message("user", "hello"),)), 3)
+    Usage(input_tokens=2, cached_input_tokens=0, output_tokens=1, estimated=True)
+    """
+    characters = sum(len(message.content) for message in request.messages)
+    return Usage(
+        -(-characters // CHARACTERS_PER_TOKEN),
+        0,
+        -(-output_characters // CHARACTERS_PER_TOKEN),
+        estimated=True,
+    )
