@@ -165,7 +165,7 @@ class Scheduler:
         self._writers: dict[str, str] = {}
         self._ranked = False
         self._ranked_at: dict[str, float] = {}
-        self._rankings_left = 0
+        self._rankings_left: dict[str, int] = {}
         self._endings: list[_Ending] = []
         self._shut: set[str] = set()  # gates that will wake us
         self._pumping = False
@@ -298,10 +298,10 @@ class Scheduler:
     def rank(self) -> None:
         """The plan has closed: from now on the longest remaining path goes first.
 
-        Cost: O(steps + edges), here and at most log2(steps) times later.
+        Cost: O(steps + edges), here and at most log2(steps) times later for each tool.
         """
         self._ranked = True
-        self._rankings_left = max(1, len(self._nodes).bit_length())
+        self._rankings_left = dict.fromkeys(self._specs, len(self._nodes).bit_length())
         self._rank()
 
     def _rank(self) -> None:
@@ -325,11 +325,11 @@ class Scheduler:
     def _learn(self, tool: str, seconds: float) -> None:
         """Take a duration into the mean; rank again when the mean has moved by a quarter."""
         mean = self._estimates.learn(tool, seconds)
-        if not self._rankings_left or len(self._ranked_at) < 2:  # one tool: only the scale moves
-            return
+        if len(self._ranked_at) < 2 or not self._rankings_left[tool]:
+            return  # with one tool only the scale moves, and no order
         assumed = self._ranked_at.get(tool)
         if assumed is not None and abs(mean - assumed) >= max(0.25 * assumed, _NOTICEABLE_S):
-            self._rankings_left -= 1
+            self._rankings_left[tool] -= 1
             self._rank()
 
     # -- from ready to running -----------------------------------------------------------------

@@ -1,0 +1,123 @@
+"""CPU and memory of the engine per step, against the bare loop, in one run."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import statistics
+import time
+import tracemalloc
+from typing import TYPE_CHECKING, Any
+
+from bench.shapes import SHAPES, limit_ready, shape, steps
+from heddle.engine.executor import LocalExecutor
+from heddle.engine.log import EventLog
+from heddle.engine.scheduler import Scheduler
+from heddle.plan.limits import Limits
+from heddle.plan.spec import ToolSpec
+from heddle.tools.function import Tool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from heddle.plan.ir import Step
+
+CAP = 64
+
+
+async def _noop(xs: list[Any]) -> int:
+    return len(xs)
+
+
+async def _invoke(args: dict[str, Any]) -> int:
+    return len(args["xs"])
+
+
+_NOOP = Tool(ToolSpec("noop", effect="pure"), _noop, _invoke, blocking=False)
+
+
+async def run_heddle(plan: list[Step]) -> EventLog:
+    """Run steps with everything on: references, caps, deadlines, events in memory."""
+    log = EventLog()
+    executor = LocalExecutor({"noop": _NOOP})
+    limits = Limits(concurrency=CAP, step_timeout_s=120.0)
+    scheduler = Scheduler({"noop": _NOOP.spec}, executor, log, limits=limits)
+    for step in plan:
+        scheduler.add(step)
+    scheduler.rank()
+    await scheduler.wait()
+    await scheduler.close()
+    return log
+
+
+def cpu_s(run: Callable[[], Any]) -> float:
+    """CPU seconds of this process for one call."""
+    gc.collect()
+    before = time.process_time()
+    run()
+    return time.process_time() - before
+
+
+def ratios(n: int = 10_000, repeats: int = 7) -> dict[str, dict[str, float]]:
+    """By shape: CPU per step of heddle over the bare loop's, interleaved; the median of pairs."""
+    out: dict[str, dict[str, float]] = {}
+    for name in SHAPES:
+        parents = shape(name, n)
+        plan = steps(parents)
+        pairs: list[tuple[float, float]] = []
+        for _ in range(repeats):
+            bare = cpu_s(lambda: asyncio.run(limit_ready(parents, _noop, CAP)))
+            ours = cpu_s(lambda: asyncio.run(run_heddle(plan)))
+            pairs.append((ours, bare))
+        found = sorted(ours / bare for ours, bare in pairs)
+        out[name] = {
+            "ratio": statistics.median(found),
+            "low": found[0],
+            "high": found[-1],
+            "us_per_step": statistics.median(ours for ours, _ in pairs) / n * 1e6,
+            "bare_us_per_step": statistics.median(bare for _, bare in pairs) / n * 1e6,
+        }
+    return out
+
+
+def growth(small: int = 1_000, large: int = 100_000, repeats: int = 3) -> dict[str, float]:
+    """By shape: CPU per step at the large size over that at the small one."""
+    out: dict[str, float] = {}
+    for name in SHAPES:
+        few, many = steps(shape(name, small)), steps(shape(name, large))
+        found: list[float] = []
+        for _ in range(repeats):
+            batch = min(large // small, 20)
+            little = cpu_s(lambda: [asyncio.run(run_heddle(few)) for _ in range(batch)]) / batch
+            much = cpu_s(lambda: asyncio.run(run_heddle(many)))
+            found.append((much / large) / (little / small))
+        out[name] = statistics.median(found)
+    return out
+
+
+def bytes_per_step(n: int = 10_000) -> dict[str, float]:
+    """By shape: memory that the engine holds for a finished step, plan and values excluded."""
+    out: dict[str, float] = {}
+    for name in SHAPES:
+        plan = steps(shape(name, n))
+
+        async def held(plan: list[Step] = plan) -> float:
+            gc.collect()
+            tracemalloc.start()
+            before = tracemalloc.get_traced_memory()[0]
+            log = EventLog()
+            executor = LocalExecutor({"noop": _NOOP})
+            limits = Limits(concurrency=CAP, step_timeout_s=120.0)
+            scheduler = Scheduler({"noop": _NOOP.spec}, executor, log, limits=limits)
+            for step in plan:
+                scheduler.add(step)
+            scheduler.rank()
+            await scheduler.wait()
+            await scheduler.close()
+            gc.collect()
+            after = tracemalloc.get_traced_memory()[0]
+            tracemalloc.stop()
+            return (after - before) / len(plan)
+
+        out[name] = asyncio.run(held())
+    return out
