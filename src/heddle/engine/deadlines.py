@@ -15,16 +15,23 @@ if TYPE_CHECKING:
 
 __all__ = ["Deadline", "Deadlines"]
 
+_RESOLUTION_S = 1e-6  # timers may ring early by a rounding error
+
 Deadline: TypeAlias = "list[Any]"
 """[time, number, act, subject]: a list, so that the heap compares without calling Python."""
 
 
 class Deadlines:
-    """A heap of deadlines. Cost: O(log n) to add, O(1) amortised to drop."""
+    """A heap of deadlines. Cost: O(log n) to add, O(1) amortised to drop.
 
-    __slots__ = ("_added", "_dropped", "_heap", "_loop", "_timer", "_timer_at")
+    Args:
+        now: the run's clock, in seconds.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_added", "_dropped", "_heap", "_loop", "_now", "_timer", "_timer_at")
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
         self._heap: list[Deadline] = []
         self._added = 0
         self._dropped = 0
@@ -33,7 +40,7 @@ class Deadlines:
         self._timer_at = float("inf")
 
     def add(self, at: float, act: Callable[[Any], None], subject: object = None) -> Deadline:
-        """Call `act(subject)` at loop time `at`, unless dropped before."""
+        """Call `act(subject)` at the clock's `at`, unless dropped before."""
         self._added += 1
         deadline = [at, self._added, act, subject]
         heapq.heappush(self._heap, deadline)
@@ -63,11 +70,11 @@ class Deadlines:
         if self._timer is not None:
             self._timer.cancel()
         self._timer_at = self._heap[0][0]
-        self._timer = self._loop.call_at(self._timer_at, self._ring)
+        self._timer = self._loop.call_later(self._timer_at - self._now(), self._ring)
 
     def _ring(self) -> None:
         self._timer, self._timer_at = None, float("inf")
-        now = self._loop.time()
+        now = self._now() + _RESOLUTION_S
         while self._heap and (self._heap[0][2] is None or self._heap[0][0] <= now):
             deadline = heapq.heappop(self._heap)
             _, _, act, subject = deadline

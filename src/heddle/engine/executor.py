@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from heddle.engine.threads import Threads
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Mapping
 
     from heddle.tools.function import Tool
 
@@ -21,8 +21,8 @@ __all__ = ["Executor", "LocalExecutor"]
 class Executor(Protocol):
     """Calls tools."""
 
-    async def call(self, tool: str, args: dict[str, Any], attempt: int) -> Any:
-        """The JSON value of one attempt.
+    def call(self, tool: str, args: dict[str, Any], attempt: int) -> Awaitable[Any]:
+        """The JSON value of one attempt, to be awaited once.
 
         Args:
             tool: the tool's name.
@@ -43,12 +43,10 @@ class LocalExecutor:
         self._tools = tools
         self.threads = Threads(threads)
 
-    async def call(self, tool: str, args: dict[str, Any], attempt: int) -> Any:
+    def call(self, tool: str, args: dict[str, Any], attempt: int) -> Awaitable[Any]:
         """The JSON value of one attempt; see `Executor.call`."""
         found = self._tools[tool]
-        if found.blocking:
-            return await self.threads.run(found.invoke, args)
-        return await found.invoke(args)
+        return self.threads.run(found.invoke, args) if found.blocking else found.invoke(args)
 
     def close(self) -> None:
         """Let the threads end."""

@@ -48,7 +48,7 @@ def fill(value: Value, look: Callable[[Ref | Input | Item | Choose], Any], depth
     _refuse_deep(depth)
     if kind is dict:
         return {name: fill(item, look, depth + 1) for name, item in value.items()}
-    return [fill(item, look, depth + 1) for item in value]
+    return [look(item) if type(item) is Ref else fill(item, look, depth + 1) for item in value]
 
 
 def fresh(value: Any, depth: int = 0) -> Any:

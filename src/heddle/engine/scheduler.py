@@ -74,8 +74,8 @@ class Node:
     """What the scheduler knows of a step; `step` is None while its place is a hole."""
 
     __slots__ = (
-        "attempt", "code", "deadline", "dependents", "gates", "id", "leases", "message", "n",
-        "rank", "spec", "status", "step", "task", "tolerant", "value", "waiting",
+        "attempt", "deadline", "dependents", "gates", "id", "leases", "n", "rank", "spec", "status",
+        "step", "task", "tolerant", "value", "waiting",
     )  # fmt: skip
 
     def __init__(self, id: str, n: int) -> None:
@@ -84,8 +84,6 @@ class Node:
         self.step: Step | None = None
         self.spec: ToolSpec | None = None
         self.status: Status = "waiting"
-        self.code = ""
-        self.message = ""
         self.value: Any = None
         self.waiting = 0
         self.dependents: list[Node] | None = None
@@ -134,7 +132,6 @@ class Scheduler:
         self._specs = specs
         self._call = executor.call
         self._log = log
-        self._emit = log.emit
         self._now = log.now
         self.limits = limits or Limits()
         self._slots = slots or LocalSlots(
@@ -151,7 +148,10 @@ class Scheduler:
         self._inputs = inputs or {}
         self._estimates = estimates or Estimates()
         self._run_id = run_id
-        self._deadlines = Deadlines()
+        self._timeouts = {
+            name: spec.timeout_s or self.limits.step_timeout_s for name, spec in specs.items()
+        }
+        self._deadlines = Deadlines(log.now)
         self._loop = asyncio.get_running_loop()
         self._nodes: dict[str, Node] = {}
         self._ready: list[tuple[float, int, Node]] = []
@@ -322,13 +322,12 @@ class Scheduler:
             queue[:] = [(-node.rank, n, node) for _, n, node in queue]
             heapify(queue)
 
-    def _learn(self, tool: str, seconds: float) -> None:
-        """Take a duration into the mean; rank again when the mean has moved by a quarter."""
-        mean = self._estimates.learn(tool, seconds)
-        if len(self._ranked_at) < 2 or not self._rankings_left[tool]:
-            return  # with one tool only the scale moves, and no order
+    def _reconsider(self, tool: str, mean: float) -> None:
+        """Rank again when a tool's mean has moved by a quarter since the last ranking."""
         assumed = self._ranked_at.get(tool)
-        if assumed is not None and abs(mean - assumed) >= max(0.25 * assumed, _NOTICEABLE_S):
+        if assumed is None or abs(mean - assumed) < max(0.25 * assumed, _NOTICEABLE_S):
+            return
+        if self._rankings_left[tool]:
             self._rankings_left[tool] -= 1
             self._rank()
 
@@ -342,7 +341,7 @@ class Scheduler:
         if step.when is not None and (ending := self._guarded(node, step.when)) is not None:
             return ending
         node.status = "ready"
-        self._emit(StepReady(self._at, node.id))
+        self._log.emit(StepReady(self._at, node.id))
         if self._origins is None and node.spec.effectful:  # type: ignore[union-attr]
             self._gated.append(node)
         else:
@@ -439,51 +438,61 @@ class Scheduler:
 
     async def _work(self, node: Node | None) -> None:
         """Run a step, then the next, until none finds a slot or this worker's step was given up."""
-        turns = 0
-        task = node.task if node else None
-        while node is not None:
-            if not await self._attempt(node):
-                self._in_flight -= 1
-                self._pump()
-                return
+        assert node is not None
+        task, turns, kept = node.task, 0, True
+        while kept and node is not None:
+            node.task = task
+            node.attempt += 1
+            step: Step = node.step  # type: ignore[assignment]  # only steps become ready
+            try:
+                args = self._fill(step)
+                if node.spec.effectful:  # type: ignore[union-attr]
+                    await self._intend(node, args)
+                started = self._begin(node)
+                value = await self._call(step.tool, args, node.attempt)
+            except BaseException as error:  # whatever a tool raises is its own failure
+                kept = self._raised(node, error)
+            else:
+                kept = self._returned(node, value, started)
             self._in_flight -= 1
-            node = self._next()
-            if node is not None:
-                node.task = task
-                if self._ready:
-                    self._pump()
-                turns += 1
-                if turns % _TURN == 0:
-                    await asyncio.sleep(0)
+            turns += 1
+            if turns % _TURN == 0:
+                await asyncio.sleep(0)
+            node = self._next() if kept else None
+            if self._ready:
+                self._pump()
 
-    async def _attempt(self, node: Node) -> bool:
-        """Call the tool once and end the step; False when the step was given up meanwhile."""
-        step, spec = node.step, node.spec
-        assert step is not None
-        assert spec is not None
-        node.attempt += 1
-        try:
-            args = self._fill(step)
-            if spec.effectful:
-                await self._intend(node, step, spec, args)
-            started = self._now()
-            self._emit(StepStarted(started, node.id, node.attempt))
-            self._set_deadline(node, step, spec)
-            value = await self._call(step.tool, args, node.attempt)
-        except BaseException as error:  # whatever a tool raises is its own failure
-            given_up = node.status != "running"
-            stopping = node.task is not None and node.task.cancelling() > 0
-            self._let_go(node)
-            if given_up:
-                return False
-            if stopping and isinstance(error, asyncio.CancelledError):
-                raise
-            self._fail_with(node, error)
-            return True
+    def _begin(self, node: Node) -> float:
+        """The attempt begins: say so, and set its deadline."""
+        started = self._now()
+        self._log.emit(StepStarted(started, node.id, node.attempt))
+        seconds = self._timeout_s(node)
+        if seconds is not None:
+            node.deadline = self._deadlines.add(started + seconds, self._expire, node)
+        return started
+
+    def _timeout_s(self, node: Node) -> float | None:
+        step: Step = node.step  # type: ignore[assignment]
+        return step.timeout_s or self._timeouts[step.tool]
+
+    def _raised(self, node: Node, error: BaseException) -> bool:
+        """The tool raised: the step fails, unless it was given up before; False then."""
+        given_up = node.status != "running"
+        stopping = node.task is not None and node.task.cancelling() > 0
+        self._let_go(node)
+        if given_up:
+            return False
+        if stopping and isinstance(error, asyncio.CancelledError):
+            raise error
+        self._fail_with(node, error)
+        return True
+
+    def _returned(self, node: Node, value: Any, started: float) -> bool:
+        """The tool returned: the step is done, unless it was given up before; False then."""
         given_up = node.status != "running"
         self._let_go(node)
         if given_up:
-            self._emit(LateResult(self._now(), node.id, node.attempt, value))
+            self._log.emit(LateResult(self._now(), node.id, node.attempt, value))
             return False
         self._succeed(node, value, started)
         return True
@@ -499,25 +508,18 @@ class Scheduler:
             node.leases = None
         node.task = None
 
-    def _set_deadline(self, node: Node, step: Step, spec: ToolSpec) -> None:
-        seconds = step.timeout_s or spec.timeout_s or self.limits.step_timeout_s
-        if seconds is not None:
-            node.deadline = self._deadlines.add(self._loop.time() + seconds, self._expire, node)
-
-    async def _intend(
-        self, node: Node, step: Step, spec: ToolSpec, args: Mapping[str, Any]
-    ) -> None:
+    async def _intend(self, node: Node, args: Mapping[str, Any]) -> None:
         """Write down an effect before it happens."""
         assert self._origins is not None
-        round, n, digest = self._origins(step.id)
+        assert node.spec is not None
+        round, n, digest = self._origins(node.id)
         origin = EffectOrigin(self._run_id, round, n, digest)
-        key = hash_of([self._run_id, round, step.id, None])
-        seconds = step.timeout_s or spec.timeout_s or self.limits.step_timeout_s
-        now = self._now()
+        key = hash_of([self._run_id, round, node.id, None])
+        now, seconds = self._now(), self._timeout_s(node)
         deadline = None if seconds is None else now + seconds
-        self._emit(
+        self._log.emit(
             StepIntent(
-                now, node.id, None, node.attempt, spec.effect, hash_of(args), key, deadline,
+                now, node.id, None, node.attempt, node.spec.effect, hash_of(args), key, deadline,
                 origin, 0,
             )
         )  # fmt: skip
@@ -533,11 +535,11 @@ class Scheduler:
         """End a running step from outside, and ask its tool to stop."""
         task = node.task
         self._at = self._now()
-        self._emit(StepError(self._at, node.id, node.attempt, code, message))
+        self._log.emit(StepError(self._at, node.id, node.attempt, code, message))
         if node.spec is not None and node.spec.effect == "write":
-            self._emit(StepUnknown(self._at, node.id, node.attempt, code))
+            self._log.emit(StepUnknown(self._at, node.id, node.attempt, code))
             status = "unknown"
-        self._end(node, status, code, message)
+        self._end(node, status, code)
         if task is not None:
             task.cancel()
         self._pump()
@@ -616,13 +618,16 @@ class Scheduler:
         if type(value) is Metered:
             value, usage = value
         node.value = value
-        self._emit(StepResult(now, node.id, node.attempt, value, None, usage))
-        self._learn(node.step.tool, now - started)  # type: ignore[union-attr]
+        self._log.emit(StepResult(now, node.id, node.attempt, value, None, usage))
+        tool = node.step.tool  # type: ignore[union-attr]
+        mean = self._estimates.learn(tool, now - started)
+        if len(self._ranked_at) > 1:  # with one tool only the scale moves, and no order
+            self._reconsider(tool, mean)
         self._end(node, "done", "")
 
     def _fail_with(self, node: Node, error: BaseException) -> None:
         if isinstance(error, _NothingChosen):
-            self._end(node, "skipped", "nothing-to-choose", f"step {error} has no value")
+            self._end(node, "skipped", "nothing-to-choose")
         elif isinstance(error, HeddleError):
             self._fail(node, error.code, error.message)
         else:
@@ -630,20 +635,20 @@ class Scheduler:
 
     def _fail(self, node: Node, code: str, message: str) -> None:
         self._at = self._now()
-        self._emit(StepError(self._at, node.id, node.attempt, code, message))
-        self._end(node, "failed", code, message)
+        self._log.emit(StepError(self._at, node.id, node.attempt, code, message))
+        self._end(node, "failed", code)
 
-    def _end(self, node: Node, status: Status, code: str, message: str = "") -> None:
+    def _end(self, node: Node, status: Status, code: str) -> None:
         """One terminal event, then the dependents: those that can start, and those that cannot.
 
         Cost: O(dependents), without recursion.
         """
-        node.status, node.code, node.message = status, code, message
+        node.status = status
         good = status == "done"
         if status == "failed" and _feeds_default(node):
             node.value, good = node.step.default, True  # type: ignore[union-attr]
         self._unfinished -= 1
-        self._emit(StepEnded(self._at, node.id, status, code))
+        self._log.emit(StepEnded(self._at, node.id, status, code))
         if self._waiters or not self._unfinished:
             self._tell_waiters(node)
         dependents, node.dependents = node.dependents, None
@@ -666,8 +671,8 @@ class Scheduler:
             if node.status in TERMINAL:
                 continue
             if status == "failed":
-                self._emit(StepError(self._at, node.id, node.attempt, code, message))
-            self._end(node, status, code, message)
+                self._log.emit(StepError(self._at, node.id, node.attempt, code, message))
+            self._end(node, status, code)
         self._endings.clear()
 
     # -- waiting and stopping ------------------------------------------------------------------
@@ -717,7 +722,7 @@ class Scheduler:
 
     def at(self, seconds: float, act: Callable[[], None]) -> Deadline:
         """Do something at a time counted from now, unless dropped before."""
-        return self._deadlines.add(self._loop.time() + seconds, lambda _: act())
+        return self._deadlines.add(self._now() + seconds, lambda _: act())
 
     def cancel(self, reason: str, *, code: str = "cancelled") -> None:
         """End every step that has not ended: running ones as cancelled, the others as skipped.
@@ -725,7 +730,7 @@ class Scheduler:
         A write that is in flight ends as unknown.
         """
         self._at = self._now()
-        self._emit(CancelRequested(self._at, "", reason))
+        self._log.emit(CancelRequested(self._at, "", reason))
         open_nodes = [node for node in self._nodes.values() if node.status not in TERMINAL]
         for node in open_nodes:
             if node.status != "running":
@@ -789,28 +794,25 @@ def _feeds_default(node: Node) -> bool:
 
 def _edges(step: Step) -> tuple[dict[str, None], dict[str, None]]:
     """The ids whose success a step needs, and those that may end in any way."""
-    firm: dict[str, None] = {}
+    firm: dict[str, None] = dict.fromkeys(step.after)
     loose: dict[str, None] = {}
-    stack: list[Any] = list(step.args.values())
+    values: list[Any] = [*step.args.values()]
     if step.when is not None:
-        stack.append(step.when.subject)
+        values.append(step.when.subject)
     if step.over is not MISSING:
-        stack.append(step.over)
-    stack.reverse()
-    while stack:
-        value = stack.pop()
+        values.append(step.over)
+    for value in values:  # grows while it is read
         kind = type(value)
-        if kind in ATOMS:
-            continue
         if kind is Ref:
             firm[value.step] = None
-        elif kind is list:
-            stack.extend(reversed(value))
+        elif kind in ATOMS:
+            continue
+        elif kind is list or kind is tuple:
+            values += value
         elif kind is dict:
-            stack.extend(reversed(value.values()))
+            values += value.values()
         elif kind is Template:
-            stack.extend(reversed(value.parts))
+            values += value.parts
         elif kind is Choose:
             loose.update((option.step, None) for option in value.options)
-    firm.update(dict.fromkeys(step.after))
     return firm, loose
