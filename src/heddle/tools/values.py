@@ -59,7 +59,7 @@ def shown(value: Any, width: int = 60) -> str:
 
 def _as_is(value: Any, kinds: frozenset[type]) -> bool:
     """Whether a value is a scalar of exactly one of these types, and sound JSON."""
-    kind: Any = type(value)
+    kind = type(value)  # pyright: ignore[reportUnknownVariableType]  # of Any, on purpose
     if kind not in kinds:
         return False
     if kind is str:
@@ -295,7 +295,9 @@ def _typed_dump(gives: Any) -> Callable[[Any], Any]:
         try:
             plain = adapter.dump_python([value], mode="json", warnings="error")
         except PydanticSerializationError:
-            fitting = adapter.validate_json(json.dumps([_sound(value)]), strict=True)
+            plain = None
+        if plain is None or value is None:  # the serialiser lets None pass for anything
+            fitting = adapter.validate_json(_argument_text([_sound(value)]), strict=True)
             plain = adapter.dump_python(fitting, mode="json")
         return _sound(plain[0])
 

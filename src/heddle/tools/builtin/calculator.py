@@ -11,8 +11,8 @@
 Integers are exact, however large, up to 1,000 digits. `/` gives an integer where it comes out
 even, else a float. `log(x)` is natural, `log(x, 10)` has base 10. Precedence is Python's.
 
->>> evaluate("$1,200 × 20%")
-240
+>>> evaluate("$1,200 × 3 rings")
+3600
 """
 
 from __future__ import annotations
@@ -221,7 +221,7 @@ class _Parser:
     def _operand(self) -> Number:
         value = self._atom()
         self._units()
-        while self._at("%") and not self._starts_operand(self._after()):
+        while self._at("%") and not _starts_operand(self._after()):
             value = _apply(self._take()._replace(text="/"), value, 100)
             self._units()
         return value
@@ -271,19 +271,14 @@ class _Parser:
     # -- words after a number
 
     def _units(self) -> None:
-        while self._next.kind == "word" and not self._times():
-            token = self._next
-            if _means_something(token.text.lower()):
-                break
+        while self._next.kind == "word" and not _means_something(self._next.text.lower()):
             self._take()
 
-    def _times(self) -> bool:
-        return self._at("x", "X") and self._starts_operand(self._after(), signs="+-")
 
-    def _starts_operand(self, token: _Token, signs: str = "") -> bool:
-        if token.kind == "word":
-            return token.text.lower() in _NAMES
-        return token.kind in ("number", "thousands") or token.text in ("$", "(", *signs)
+def _starts_operand(token: _Token) -> bool:
+    if token.kind == "word":
+        return token.text.lower() in _NAMES
+    return token.kind in ("number", "thousands") or token.text in ("$", "(")
 
 
 def _means_something(word: str) -> bool:

@@ -17,7 +17,7 @@ from heddle.plan.spec import ToolSpec
 from heddle.tools.function import Metered, Tool, tool
 
 if TYPE_CHECKING:
-    from heddle.models.protocol import Model, Usage
+    from heddle.models.protocol import Model
 
 __all__ = ["LLM_SPEC", "llm_tool"]
 
@@ -68,19 +68,18 @@ def llm_tool(model: Model, *, name: str = "llm") -> Tool:
     return Tool(spec, llm.__wrapped__, llm.invoke, blocking=False)
 
 
-async def _ask(model: Model, instruction: str, context: Any) -> str | Metered:
-    from heddle.models.protocol import Message, Request
+async def _ask(model: Model, instruction: str, context: Any) -> Metered:
+    from heddle.models.protocol import Message, Request, Usage
 
     messages = (Message("system", _prompt()), Message("user", _question(instruction, context)))
     pieces: list[str] = []
-    usage: Usage | None = None
+    usage = Usage()
     async for piece in model.stream(Request(messages=messages, role="worker", round=1)):
         if isinstance(piece, str):
             pieces.append(piece)
         else:
             usage = piece
-    text = "".join(pieces).strip()
-    return text if usage is None else Metered(text, usage)
+    return Metered("".join(pieces).strip(), usage)
 
 
 def _question(instruction: str, context: Any) -> str:

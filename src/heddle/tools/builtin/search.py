@@ -78,19 +78,22 @@ def build_index(
     Raises:
         ConfigError: a document without title or text, or a file that cannot be written.
     """
-    if isinstance(path, sqlite3.Connection):
-        return _build(path, documents)
     try:
+        if isinstance(path, sqlite3.Connection):
+            return _build(path, documents)
         with contextlib.closing(sqlite3.connect(path)) as connection:
             return _build(connection, documents)
     except sqlite3.Error as error:
         raise ConfigError(
-            f"index {path}: {error}", code="bad-index", hint="give a new file, or a SQLite file"
+            f"index {path}: {error}",
+            code="bad-index",
+            hint="give a new file, or a SQLite file that nobody is writing",
         ) from error
 
 
 def _build(connection: sqlite3.Connection, documents: Iterable[Mapping[str, str]]) -> int:
     with connection:
+        connection.execute("BEGIN IMMEDIATE")  # Python begins none by itself for CREATE and DROP
         for statement in _SCHEMA.split(";")[:-1]:
             connection.execute(statement)
         count = connection.executemany(

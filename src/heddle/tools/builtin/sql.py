@@ -139,7 +139,10 @@ def _tables(uri: str, path: str | Path) -> str:
 
 
 def _rows(cursor: sqlite3.Cursor, max_rows: int) -> list[dict[str, Any]]:
-    names = [column[0] for column in cursor.description or ()]
+    if cursor.description is None:
+        hint = "write one SELECT statement"
+        raise ToolFailed("the statement gives no rows", code="not-allowed", hint=hint)
+    names = [column[0] for column in cursor.description]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         hint = f"name one of them: … AS {twice}_2"
