@@ -585,8 +585,8 @@ class Scheduler:
             if source.status == "done" or _feeds_default(source):
                 return option
             if source.status != "skipped":
-                raise _NothingChosen(source.id)
-        raise _NothingChosen(choice.options[0].step)
+                raise _NothingChosen(source)
+        raise _NothingChosen(None)
 
     def render(self, value: Value) -> Any:
         """A value with its references replaced, as a fresh copy.
@@ -627,7 +627,8 @@ class Scheduler:
 
     def _fail_with(self, node: Node, error: BaseException) -> None:
         if isinstance(error, _NothingChosen):
-            self._end(node, "skipped", "nothing-to-choose")
+            self._at = self._now()
+            self._end(node, "skipped", error.code)
         elif isinstance(error, HeddleError):
             self._fail(node, error.code, error.message)
         else:
@@ -775,7 +776,11 @@ class Scheduler:
 
 
 class _NothingChosen(Exception):
-    """A choice has no option with a value, so its step is skipped."""
+    """All options of a choice were skipped, or the first that was not has no value."""
+
+    def __init__(self, source: Node | None) -> None:
+        super().__init__()
+        self.code = "upstream-" + source.status if source else "nothing-to-choose"
 
 
 def _resolve(future: asyncio.Future[None]) -> None:

@@ -45,13 +45,18 @@ class Tool:
         root = spec.parameters
         schema = part(root, ()) or {}
         declared = schema.get("properties")
+        declared = cast("dict[str, Any]", declared) if isinstance(declared, dict) else None
         self.properties: dict[str, Schema] = {
             name: embedded(cast("Schema", sub), root) if isinstance(sub, dict) else {}
-            for name, sub in cast("dict[str, Any]", declared or {}).items()
+            for name, sub in (declared or {}).items()
         }
         self.names = tuple(self.properties)
         required = schema.get("required")
-        self.required: list[str] = required if isinstance(required, list) else []
+        self.required = [
+            name
+            for name in cast("list[Any]", required if isinstance(required, list) else [])
+            if isinstance(name, str)
+        ]
         rest = schema.get("additionalProperties")
         self.rest: Schema = embedded(cast("Schema", rest), root) if isinstance(rest, dict) else {}
         self.open = (
@@ -296,15 +301,12 @@ class Case:
             return self.tool.wanted(seen.name, seen.path) if self.tool else None
         return _LIST if seen.name == "over" and not seen.path else None
 
-    def call(self, name: str, path: Path = ()) -> str:
-        """An argument as messages name it."""
-        return f'{printable(self.step.tool)}() argument "{show_path((name, *path))}"'
-
-    def spot(self, seen: Sighting) -> str:
-        """The place of a node as messages name it."""
-        if seen.name in self.step.args:
-            return self.call(seen.name, seen.path)
-        return f'"{show_path((seen.name, *seen.path))}"'
+    def spot(self, name: str, path: Path = ()) -> str:
+        """A place in the step as messages name it."""
+        place = f'"{show_path((name, *path))}"'
+        if name in self.step.args and self.step.tool:
+            return f"{printable(self.step.tool)}() argument {place}"
+        return place
 
 
 def _result(step: Step, tool: Tool | None) -> Schema | None:

@@ -99,6 +99,7 @@ CODES: dict[str, tuple[Severity, str]] = {
     "unknown-field": ("error", "a reference path names no part of the declared result"),
     "reference-type": ("error", "a result's declared type does not fit the argument it feeds"),
     "earlier-round": ("warning", "an id exists in this round and in an earlier one"),
+    "ambiguous-link": ("error", "a link names a tool that more than one step calls"),
     "unknown-input": ("error", "an input of that name was not passed"),
     "item-outside-map": ("error", "`$item` is used in a step that has no `over`"),
     # the plan as a whole

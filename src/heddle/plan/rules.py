@@ -122,7 +122,7 @@ def _wrong_type(case: Case) -> Iterator[Said]:
     for reading in case.readings:
         for code, path, message in reading.odd:
             if code == "wrong-type":
-                yield f"{case.call(reading.name, path)} {message}", "pass JSON values"
+                yield f"{case.spot(reading.name, path)} {message}", "pass JSON values"
     over = case.step.over
     if over is not MISSING and not isinstance(over, (list, tuple, Ref, Item, Input, Choose)):
         yield f'"over" must be a list, got {said(over)}', "give a list, or a reference to one"
@@ -132,7 +132,7 @@ def _wrong_type(case: Case) -> Iterator[Said]:
         schema = case.tool.schema(name)
         found = fault(value, schema) if schema else None
         if found is not None:
-            yield f"{case.call(name, found[0])} {found[1]}", _remedy(case, value, name, found[0])
+            yield f"{case.spot(name, found[0])} {found[1]}", _remedy(case, value, name, found[0])
 
 
 def _remedy(case: Case, value: Value, name: str, path: Path) -> str:
@@ -171,7 +171,7 @@ def _odd(code: str, hint: str) -> Rule:
         for reading in case.readings:
             for kind, path, message in reading.odd:
                 if kind == code:
-                    yield f"{case.call(reading.name, path)} {message}", hint
+                    yield f"{case.spot(reading.name, path)} {message}", hint
 
     return rule
 
@@ -225,7 +225,10 @@ def _reference_type(case: Case) -> Iterator[Said]:
         else:
             continue
         if reason is not None:
-            yield f"{case.spot(seen)} cannot take {_named(seen.node)}: {reason}", _CONVERT
+            yield (
+                f"{case.spot(seen.name, seen.path)} cannot take {_named(seen.node)}: {reason}",
+                _CONVERT,
+            )
 
 
 def _named(node: Node) -> str:
@@ -262,7 +265,10 @@ def _item_outside_map(case: Case) -> Iterator[Said]:
     for seen, _ in case.sightings:
         inside = case.step.over is not MISSING and seen.name != "over"
         if isinstance(seen.node, Item) and not inside:
-            yield f"{case.spot(seen)} uses `$item` without `over`", "give the step an `over`"
+            yield (
+                f"{case.spot(seen.name, seen.path)} uses `$item` without `over`",
+                "give the step an `over`",
+            )
 
 
 # -- bounds --------------------------------------------------------------------------------------

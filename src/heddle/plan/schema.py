@@ -255,8 +255,8 @@ def _properties(
 def _required(judge: _Judge, value: Value, schema: Schema, wanted: Body, *_: Body) -> Fault | None:
     if not isinstance(value, dict):
         return None
-    lacking = next((name for name in wanted if name not in value), None)
-    return None if lacking is None else ((), f'must have "{lacking}"')
+    lacking = next((name for name in filter(_is_text, wanted) if name not in value), None)
+    return None if lacking is None else ((), f'must have "{printable(lacking)}"')
 
 
 def _additional(
@@ -389,7 +389,7 @@ class _Fit:
         if kinds != _OBJECT:
             return None
         ours, theirs = _mapping(result[0], "properties"), _mapping(wanted[0], "properties")
-        for name in _list(wanted[0], "required"):
+        for name in filter(_is_text, _list(wanted[0], "required")):
             if name not in ours and result[0].get("additionalProperties") is False:
                 return f'it has no "{name}", which is wanted'
             if name in ours and name in theirs:
@@ -397,6 +397,10 @@ class _Fit:
                 if found:
                     return f'in its "{name}", {found}'
         return None
+
+
+def _is_text(value: Value) -> bool:
+    return isinstance(value, str)
 
 
 def _of_values(faults: list[Fault | None]) -> str | None:

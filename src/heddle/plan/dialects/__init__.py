@@ -1,8 +1,8 @@
-"""Dialects: surface syntaxes of plans. Text in, steps out, incrementally.
+r"""Dialects: surface syntaxes of plans. Text in, steps out, incrementally.
 
 A dialect is one file and one line of `DIALECTS`.
 
->>> plan = parse('1. search("a")\\n2. search("b $1")', "llmcompiler")
+>>> plan = parse('1. search("a")\n2. search("b $1")', "llmcompiler")
 >>> [step.id for step in plan.steps]
 ['1', '2']
 """
@@ -124,7 +124,7 @@ def take(plan: Plan, piece: Piece) -> None:
 
 
 def parse(text: str, dialect: str = "auto") -> Plan:
-    """Read a whole text as a plan, closed. Faults are holes and findings; nothing is raised for them.
+    """Read a whole text as a plan, closed. Faults are holes and findings, never raised.
 
     Args:
         text: what a model wrote, or a file holds.
@@ -155,6 +155,6 @@ def _empty(text: str, name: str | None) -> Finding:
         Origin(1, 1),
         "empty-plan" if name or not lines else "unknown-dialect",
         "the text holds no step" if lines else "the text is empty",
-        hint="a step reads `1. tool(\"argument\")`, or {\"id\": \"1\", \"tool\": …} in JSON",
+        hint='a step reads `1. tool("argument")`, or {"id": "1", "tool": …} in JSON',
         snippet=lines[0][:120] if lines else "",
     )
