@@ -1,0 +1,1 @@
+"""The demo: recorded replies, real tools, three speeds side by side, measured."""
