@@ -1,0 +1,466 @@
+"""A provider that is not there: a real HTTP/1.1 server on loopback, as fast and as bad as asked.
+
+It speaks OpenAI chat completions, streamed or whole, and `/v1/models`. A reply comes at a chosen
+pace, one word piece (about a token) an event; what goes wrong with it is a `Fault`.
+
+    async with SimulatedProvider(["1. search()"], time_to_first_token_s=0.2) as provider:
+        model = OpenAIModel("any", base_url=provider.base_url)
+
+State: requests seen, replies not yet given, faults not yet struck. Everything stops with the
+`async with`: no task and no socket is left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import random
+import re
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import Any, Final, Literal, Self, TypeAlias, cast
+
+import h11
+
+from heddle.models.protocol import CHARACTERS_PER_TOKEN, Message, Usage
+from heddle.models.replay import Row, found_in
+from heddle.testing.http_connection import Connection
+
+__all__ = ["Fault", "FaultKind", "Reply", "SimulatedProvider", "pieces_of"]
+
+Body: TypeAlias = dict[str, Any]
+Wait: TypeAlias = Literal["none", "seconds", "ms", "date"]
+FaultKind: TypeAlias = Literal[
+    "rate-limited",  # 429, with the wait that the fault asks for
+    "status",  # another status, with an error body
+    "close",  # the connection ends before a byte of the answer
+    "cut",  # ... or in the middle of the reply
+    "stall",  # silence in the middle of the reply, until the client goes
+    "garbage",  # an event that is not JSON, in the middle
+    "error-event",  # an error object, in the middle
+    "wrong-type",  # status 200 and a web page
+    "whole",  # a JSON reply though a stream was asked for
+    "no-usage",
+    "no-done",  # the body ends without [DONE]
+    "no-finish",  # ... and without finish_reason either
+    "bytes",  # one byte a chunk
+    "burst",  # everything in one chunk
+    "crlf",
+    "comments",
+    "multi-line",  # the JSON of an event over several data lines
+]
+
+PIECE = re.compile(r"\n|[^\S\n]*\S{1,4}|[^\S\n]+")
+CACHE_BLOCK_TOKENS: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that goes wrong with one request.
+
+    Attributes:
+        after: pieces of the reply that come before it, for those in the middle.
+        status: the HTTP status of a "status".
+        wait: how a 429 says how long to wait.
+        wait_s: how long that is, in seconds.
+    """
+
+    kind: FaultKind
+    after: int = 3
+    status: int = 500
+    wait: Wait = "seconds"
+    wait_s: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What the provider says, and how fast.
+
+    Attributes:
+        pieces: the text as it is cut; None for word pieces.
+        usage: what is reported; None for four characters to a token and a prefix cache.
+        time_to_first_token_s: None for the provider's own.
+        tokens_per_second: None for the provider's own.
+    """
+
+    text: str
+    pieces: tuple[str, ...] | None = None
+    usage: Usage | None = None
+    finish_reason: str = "stop"
+    time_to_first_token_s: float | None = None
+    tokens_per_second: float | None = None
+
+
+Answer: TypeAlias = Reply | str | Row
+Answers: TypeAlias = str | Sequence[Answer] | Callable[[Body], Answer]
+Faults: TypeAlias = Sequence[Fault | FaultKind | None] | Mapping[Fault | FaultKind, float]
+Choice: TypeAlias = tuple[Fault | FaultKind | None, float]
+
+
+@dataclass(slots=True)
+class _Bucket:
+    """An allowance that refills evenly; it holds one minute's worth."""
+
+    per_minute: float
+    level: float = field(init=False)
+    at: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.level, self.at = self.per_minute, asyncio.get_running_loop().time()
+
+    def take(self) -> float:
+        """Take one; 0 if there was one, else the seconds until there will be."""
+        now = asyncio.get_running_loop().time()
+        refilled = self.level + (now - self.at) * self.per_minute / 60
+        self.level, self.at = min(self.per_minute, refilled), now
+        if self.level < 1:
+            return (1 - self.level) * 60 / self.per_minute
+        self.level -= 1
+        return 0.0
+
+
+class SimulatedProvider:
+    """An OpenAI-compatible server on loopback, for real sockets and real time.
+
+    Args:
+        replies: one text for every request; a list, of which each request takes the first unused
+            one (a replay row only where its `contains` is in a message; a row's role and round do
+            not travel over HTTP and are not asked for); or a function of the request's JSON.
+        time_to_first_token_s: seconds before the first piece.
+        tokens_per_second: pieces a second after that.
+        faults: one a request, in order, None for none; or chances by fault, drawn by `seed`.
+        rate_limit: requests a minute, at most so many at once; more get a real 429.
+        api_key: refuse requests that bring another.
+        models: what `/v1/models` lists.
+
+    Attributes:
+        requests: the JSON of every chat request, in order of arrival; refused ones included.
+        peak_in_flight: the most requests that were in work at once.
+        connections: how many were opened.
+    """
+
+    def __init__(
+        self,
+        replies: Answers = "ok",
+        *,
+        time_to_first_token_s: float = 0.0,
+        tokens_per_second: float = math.inf,
+        faults: Faults = (),
+        seed: int = 0,
+        rate_limit: float | None = None,
+        api_key: str = "",
+        models: Sequence[str] = ("simulated",),
+    ) -> None:
+        self.requests: list[Body] = []
+        self.in_flight = 0
+        self.peak_in_flight = 0
+        self.connections = 0
+        self._replies = replies if callable(replies) or isinstance(replies, str) else list(replies)
+        self._first_s = time_to_first_token_s
+        self._rate = tokens_per_second
+        self._draw = _drawing(faults, random.Random(seed))
+        self._rate_limit = rate_limit
+        self._api_key = api_key
+        self._models = models
+        self._seen_prefixes: set[int] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._bucket: _Bucket | None = None
+        self._server: asyncio.Server | None = None
+        self._port = 0
+
+    @property
+    def base_url(self) -> str:
+        """Where it listens, up to and with "/v1"."""
+        return f"http://127.0.0.1:{self._port}/v1"
+
+    async def __aenter__(self) -> Self:
+        self._bucket = _Bucket(self._rate_limit) if self._rate_limit else None
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self._port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._server is not None
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._server.wait_closed()
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        task = asyncio.create_task(self._serve(Connection(reader, writer)))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, connection: Connection) -> None:
+        """Answer the requests of one connection until it ends."""
+        try:
+            while (asked := await connection.receive()) is not None:
+                self.in_flight += 1
+                self.peak_in_flight = max(self.peak_in_flight, self.in_flight)
+                try:
+                    await self._answer(connection, *asked)
+                finally:
+                    self.in_flight -= 1
+                if not connection.reusable():
+                    break
+        except (ConnectionError, h11.ProtocolError):
+            pass  # the client has gone, or talks nonsense
+        except asyncio.CancelledError:
+            connection.abort()
+            raise
+        finally:
+            await connection.aclose()
+
+    async def _answer(self, connection: Connection, request: h11.Request, body: bytes) -> None:
+        target = request.target.decode().partition("?")[0]
+        if target == "/v1/models" and request.method == b"GET":
+            listed = [{"id": name, "object": "model"} for name in self._models]
+            return await connection.send_json(200, {"object": "list", "data": listed})
+        if target != "/v1/chat/completions" or request.method != b"POST":
+            return await connection.send_json(404, _error(f"nothing at {target}"))
+        try:
+            asked = json.loads(body)
+            messages = [Message(turn["role"], str(turn["content"])) for turn in asked["messages"]]
+        except (ValueError, TypeError, KeyError) as error:
+            return await connection.send_json(400, _error(f"cannot read the request: {error!r}"))
+        self.requests.append(asked)
+        given = dict(request.headers).get(b"authorization", b"").decode()
+        if self._api_key and given != f"Bearer {self._api_key}":
+            echo = f"Incorrect API key provided: {given.removeprefix('Bearer ')}."
+            return await connection.send_json(401, _error(echo))
+        if self._bucket is not None and (wait_s := self._bucket.take()):
+            return await connection.send_json(429, _error("slow down"), _wait("ms", wait_s))
+        fault = self._draw()
+        if fault is not None and await _refused(connection, fault):
+            return None
+        await self._reply(connection, asked, messages, fault)
+
+    async def _reply(
+        self, connection: Connection, asked: Body, messages: list[Message], fault: Fault | None
+    ) -> None:
+        try:
+            reply = self._next(asked, messages)
+        except Exception as error:  # the test's own function
+            return await connection.send_json(500, _error(f"`replies` raised {error!r}"))
+        if reply is None:
+            return await connection.send_json(400, _error("the simulated provider has no reply"))
+        usage = reply.usage or self._count(messages, reply)
+        turn = _Turn(str(asked.get("model", "")), reply, usage)
+        kind = fault.kind if fault is not None else None
+        if not asked.get("stream") or kind == "whole":
+            await asyncio.sleep(self._due_s(reply, len(turn.pieces)))
+            return await connection.send_json(200, turn.whole())
+        await connection.begin(200, [("Content-Type", "text/event-stream")])
+        await self._stream(connection, turn, fault, counted=_counted(asked) and kind != "no-usage")
+
+    async def _stream(
+        self, connection: Connection, turn: _Turn, fault: Fault | None, *, counted: bool
+    ) -> None:
+        kind, after = (fault.kind, min(fault.after, len(turn.pieces))) if fault else (None, -1)
+        write = _Framing(kind, connection)
+        now = asyncio.get_running_loop().time
+        began = now()
+        for number, piece in enumerate(turn.pieces):
+            if number == after and await _broken(connection, write, kind):
+                return
+            late_s = began + self._due_s(turn.reply, number) - now()
+            if late_s > 0:
+                await asyncio.sleep(late_s)
+            await write.event(turn.piece(piece))
+        if after == len(turn.pieces) and await _broken(connection, write, kind):
+            return
+        if kind != "no-finish":
+            await write.event(turn.end())
+        if counted:
+            await write.event(turn.count())
+        if kind not in ("no-done", "no-finish"):
+            await write.event("[DONE]")
+        await write.flush()
+        await connection.end()
+
+    def _due_s(self, reply: Reply, number: int) -> float:
+        """When a piece is due, in seconds after the request."""
+        first_s, rate = reply.time_to_first_token_s, reply.tokens_per_second
+        return (self._first_s if first_s is None else first_s) + number / (rate or self._rate)
+
+    def _next(self, asked: Body, messages: list[Message]) -> Reply | None:
+        replies = self._replies
+        if isinstance(replies, str):
+            return Reply(replies)
+        if callable(replies):
+            return _reply_of(replies(asked))
+        for place, answer in enumerate(replies):
+            wanted = answer.contains if isinstance(answer, Row) else None
+            if wanted is None or found_in(wanted, messages):
+                return _reply_of(replies.pop(place))
+        return None
+
+    def _count(self, messages: list[Message], reply: Reply) -> Usage:
+        """Four characters to a token; whole blocks that an earlier prompt began with are cached."""
+        prompt = "".join(f"{turn.role}\n{turn.content}\n" for turn in messages)
+        size, digest, cached, cold = CACHE_BLOCK_TOKENS * CHARACTERS_PER_TOKEN, 0, 0, False
+        for start in range(0, len(prompt) - size + 1, size):
+            digest = hash((digest, prompt[start : start + size]))
+            cold = cold or digest not in self._seen_prefixes
+            cached += 0 if cold else CACHE_BLOCK_TOKENS
+            self._seen_prefixes.add(digest)
+        characters = sum(len(turn.content) for turn in messages)
+        total = -(-characters // CHARACTERS_PER_TOKEN)
+        return Usage(total, min(cached, total), -(-len(reply.text) // CHARACTERS_PER_TOKEN))
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """One reply to one request, as the API words it."""
+
+    model: str
+    reply: Reply
+    usage: Usage
+
+    @property
+    def pieces(self) -> tuple[str, ...]:
+        return pieces_of(self.reply.text) if self.reply.pieces is None else self.reply.pieces
+
+    def piece(self, text: str) -> Body:
+        return self._event([{"index": 0, "delta": {"content": text}, "finish_reason": None}])
+
+    def end(self) -> Body:
+        return self._event([{"index": 0, "delta": {}, "finish_reason": self.reply.finish_reason}])
+
+    def count(self) -> Body:
+        return {**self._event([]), "usage": self._usage()}
+
+    def whole(self) -> Body:
+        message = {"role": "assistant", "content": self.reply.text}
+        choice = {"index": 0, "message": message, "finish_reason": self.reply.finish_reason}
+        return {**self._event([choice], "chat.completion"), "usage": self._usage()}
+
+    def _event(self, choices: list[Body], kind: str = "chat.completion.chunk") -> Body:
+        return {
+            "id": "chatcmpl-1",
+            "object": kind,
+            "created": 0,
+            "model": self.model,
+            "choices": choices,
+        }
+
+    def _usage(self) -> Body:
+        return {
+            "prompt_tokens": self.usage.input_tokens,
+            "completion_tokens": self.usage.output_tokens,
+            "total_tokens": self.usage.input_tokens + self.usage.output_tokens,
+            "prompt_tokens_details": {"cached_tokens": self.usage.cached_input_tokens},
+        }
+
+
+class _Framing:
+    """How events become bytes: line ends, comments and chunk sizes, as a fault wants them."""
+
+    def __init__(self, kind: FaultKind | None, connection: Connection) -> None:
+        self._kind = kind
+        self._connection = connection
+        self._held: list[bytes] = []
+
+    async def event(self, content: Body | str) -> None:
+        indent = 1 if self._kind == "multi-line" else None
+        text = content if isinstance(content, str) else json.dumps(content, indent=indent)
+        lines = "".join(f"data: {line}\n" for line in text.split("\n"))
+        if self._kind == "comments":
+            lines = f": still here\nevent: message\n{lines}"
+        await self._send(f"{lines}\n".replace("\n", "\r\n" if self._kind == "crlf" else "\n"))
+
+    async def _send(self, text: str) -> None:
+        data = text.encode()
+        if self._kind == "burst":
+            self._held.append(data)
+        elif self._kind == "bytes":
+            for byte in data:
+                await self._connection.send(bytes((byte,)))
+        else:
+            await self._connection.send(data)
+
+    async def flush(self) -> None:
+        if self._held:
+            await self._connection.send(b"".join(self._held))
+
+
+async def _refused(connection: Connection, fault: Fault) -> bool:
+    """Strike with a fault that takes the place of a reply; False if it is another kind."""
+    if fault.kind == "rate-limited":
+        limited = _error("Rate limit reached", "rate_limit_exceeded")
+        await connection.send_json(429, limited, _wait(fault.wait, fault.wait_s))
+    elif fault.kind == "status":
+        await connection.send_json(fault.status, _error(f"simulated status {fault.status}"))
+    elif fault.kind == "wrong-type":
+        await connection.send_whole(200, "text/html", b"<html>Please log in</html>")
+    else:
+        return fault.kind == "close"
+    return True
+
+
+async def _broken(connection: Connection, write: _Framing, kind: FaultKind | None) -> bool:
+    """Strike in the middle of a reply; True if nothing may follow."""
+    if kind == "stall":
+        await connection.gone()
+    elif kind == "garbage":
+        await write.event("{not json")
+    elif kind == "error-event":
+        await write.event(_error("the model ran out of memory", "server_error"))
+    return kind in ("stall", "cut")
+
+
+def _counted(asked: Body) -> bool:
+    """Whether a request wants its usage reported in the stream."""
+    options = asked.get("stream_options")
+    return isinstance(options, dict) and bool(cast("Body", options).get("include_usage"))
+
+
+def _drawing(faults: Faults, dice: random.Random) -> Callable[[], Fault | None]:
+    """A function that gives the fault of the next request."""
+    if isinstance(faults, Mapping):
+        choices: list[Choice] = [*faults.items(), (None, max(0.0, 1 - sum(faults.values())))]
+        kinds, weights = zip(*choices, strict=True)
+        return lambda: _fault_of(dice.choices(kinds, weights)[0])
+    left = deque(faults)
+    return lambda: _fault_of(left.popleft()) if left else None
+
+
+def _fault_of(fault: Fault | FaultKind | None) -> Fault | None:
+    return Fault(fault) if isinstance(fault, str) else fault
+
+
+def _reply_of(answer: Answer) -> Reply:
+    if isinstance(answer, Row):
+        return Reply("".join(answer.chunks), pieces=answer.chunks, usage=answer.usage)
+    return Reply(answer) if isinstance(answer, str) else answer
+
+
+def pieces_of(text: str) -> tuple[str, ...]:
+    r"""Text cut into word pieces of about a token; a line end is a piece of its own.
+
+    >>> pieces_of("1. search(x)\n")
+    ('1.', ' sear', 'ch(x', ')', '\n')
+    """
+    return tuple(match[0] for match in PIECE.finditer(text))
+
+
+def _wait(form: Wait, wait_s: float) -> list[tuple[str, str]]:
+    """The header that says how long to wait."""
+    if form == "ms":
+        return [("retry-after-ms", str(math.ceil(wait_s * 1000)))]
+    if form == "seconds":
+        return [("Retry-After", f"{wait_s:g}")]
+    if form == "date":
+        until = datetime.now(UTC) + timedelta(seconds=wait_s)
+        return [("Retry-After", format_datetime(until, usegmt=True))]
+    return []
+
+
+def _error(message: str, code: str = "simulated") -> Body:
+    return {"error": {"message": message, "type": code, "code": code}}
