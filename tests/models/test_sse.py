@@ -102,7 +102,11 @@ def test_events_do_not_depend_on_where_the_bytes_are_cut(stream, places):
     assert read(*(stream[i : i + 1] for i in range(len(stream)))) == whole
 
 
-@given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\r\n"), min_size=1), max_size=8))
+@given(
+    st.lists(
+        st.text(st.characters(codec="utf-8", exclude_characters="\r\n"), min_size=1), max_size=8
+    )
+)
 def test_what_a_server_frames_comes_out_again(texts):
     stream = b"".join(b"data: " + text.encode() + b"\n\n" for text in texts)
     assert read(stream) == [text.encode() for text in texts]
