@@ -42,6 +42,7 @@ from heddle.engine.events import (
     StepUnknown,
 )
 from heddle.engine.fill import ATOMS, fill, fresh, part
+from heddle.engine.resources import Resources
 from heddle.engine.slots import LocalSlots
 from heddle.errors import HeddleError, ToolFailed
 from heddle.plan.canonical import hash_of
@@ -74,8 +75,8 @@ class Node:
     """What the scheduler knows of a step; `step` is None while its place is a hole."""
 
     __slots__ = (
-        "attempt", "deadline", "dependents", "gates", "id", "leases", "n", "rank", "spec", "status",
-        "step", "task", "tolerant", "value", "waiting",
+        "attempt", "deadline", "dependents", "ending", "gates", "id", "leases", "n", "rank", "spec",
+        "status", "step", "task", "tolerant", "value", "waiting",
     )  # fmt: skip
 
     def __init__(self, id: str, n: int) -> None:
@@ -88,6 +89,7 @@ class Node:
         self.waiting = 0
         self.dependents: list[Node] | None = None
         self.tolerant: Collection[str] = ()  # inputs that may end in any way
+        self.ending: _Ending | None = None  # how it will be skipped when its turn comes
         self.gates: tuple[str, ...] = ()
         self.leases: list[Lease] | None = None
         self.rank = 0.0
@@ -134,9 +136,7 @@ class Scheduler:
         self._log = log
         self._now = log.now
         self.limits = limits or Limits()
-        self._slots = slots or LocalSlots(
-            self.limits.per_provider, self.limits.requests_per_minute
-        )
+        self._slots = slots or LocalSlots(self.limits.per_provider, self.limits.requests_per_minute)
         self._tool_slots = LocalSlots(
             {
                 name: bound
@@ -161,8 +161,7 @@ class Scheduler:
         self._workers: set[asyncio.Task[None]] = set()
         self._in_flight = 0
         self._unfinished = 0
-        self._readers: dict[str, list[str]] = {}
-        self._writers: dict[str, str] = {}
+        self._resources = Resources()
         self._ranked = False
         self._ranked_at: dict[str, float] = {}
         self._rankings_left: dict[str, int] = {}
@@ -185,6 +184,7 @@ class Scheduler:
             ValueError: the id is taken.
         """
         self._new_node(id)
+        self._resources.reserve(id)
 
     def add(self, step: Step) -> None:
         """Accept a step, or fill the place reserved for it; start it as soon as it may start.
@@ -196,15 +196,20 @@ class Scheduler:
             ValueError: its id is taken.
         """
         node = self._nodes.get(step.id)
-        if node is None:
+        order: dict[str, None] = {}
+        if node is not None:
+            if node.step is not None or node.status != "waiting":
+                raise ValueError(f"step {step.id} was added before")
+            order = self._resources.filled(step)
+        else:
             node = self._new_node(step.id)
-        elif node.step is not None or node.status != "waiting":
-            raise ValueError(f"step {step.id} was added before")
+            if step.reads or step.writes:
+                order = self._resources.used(step)
         node.spec = self._specs[step.tool]
         self._at = self._now()
         node.step = step
         node.gates = self._gates_of[step.tool]
-        self._connect(node, step)
+        self._connect(node, step, order)
 
     def _new_node(self, id: str) -> Node:
         if id in self._nodes:
@@ -213,12 +218,17 @@ class Scheduler:
         self._unfinished += 1
         return node
 
-    def _connect(self, node: Node, step: Step) -> None:
-        """Count the inputs that are still to come; skip at once if one will never come."""
+    def _connect(self, node: Node, step: Step, order: dict[str, None]) -> None:
+        """Count the inputs that are still to come; skip if one will never come.
+
+        Args:
+            node: what stands for the step.
+            step: the step.
+            order: ids that must have ended, in whatever way, because of named resources.
+        """
         doomed: Node | None = None
         strict, tolerant = _edges(step)
-        if step.reads or step.writes:
-            tolerant = {**tolerant, **self._resource_order(step)}
+        tolerant.update(order)
         if tolerant:
             node.tolerant = frozenset(tolerant.keys() - strict.keys())
             strict = {**strict, **tolerant}
@@ -233,27 +243,12 @@ class Scheduler:
             elif not (source.status == "done" or id in node.tolerant or _feeds_default(source)):
                 doomed = source
         if doomed is not None:
-            self._settle(_upstream(node, doomed))
+            self._settle_in_turn(_upstream(node, doomed))
         elif not node.waiting:
             ending = self._make_ready(node)
             if ending is not None:
                 self._settle(ending)
             self._pump()
-
-    def _resource_order(self, step: Step) -> dict[str, None]:
-        """Steps that must have ended, in whatever way, because of named resources."""
-        before: dict[str, None] = {}
-        for name in step.reads:
-            if name in self._writers:
-                before[self._writers[name]] = None
-            self._readers.setdefault(name, []).append(step.id)
-        for name in step.writes:
-            before.update(dict.fromkeys(self._readers.pop(name, ())))
-            if name in self._writers:
-                before[self._writers[name]] = None
-            self._writers[name] = step.id
-        before.pop(step.id, None)
-        return before
 
     def _gates(self, name: str, spec: ToolSpec) -> tuple[str, ...]:
         gates = ("tool:" + name,) if self._tool_slots.bounds(name) else ()
@@ -285,7 +280,7 @@ class Scheduler:
         for node in list(self._nodes.values()):
             waits = node.status in ("waiting", "ready")
             if waits and node.spec is not None and node.spec.effectful:
-                self._settle((node, status, code, ""))
+                self._settle_in_turn((node, status, code, ""))
 
     def fail_hole(self, id: str, code: str, message: str) -> None:
         """Nothing will fill this hole: it fails like a step."""
@@ -338,6 +333,8 @@ class Scheduler:
         step = node.step
         if step is None:  # a hole: whatever fills it will be asked again
             return None
+        if node.ending is not None:
+            return node.ending
         if step.when is not None and (ending := self._guarded(node, step.when)) is not None:
             return ending
         node.status = "ready"
@@ -550,7 +547,7 @@ class Scheduler:
         look = self._look
         filled: dict[str, Any] = {}
         for name, value in step.args.items():
-            kind = type(value)
+            kind: type = type(value)
             if kind in ATOMS:
                 filled[name] = value
             elif kind is Ref:
@@ -614,11 +611,11 @@ class Scheduler:
 
     def _succeed(self, node: Node, value: Any, started: float) -> None:
         now = self._at = self._now()
-        usage = None
+        usage = cost = None
         if type(value) is Metered:
-            value, usage = value
+            value, usage, cost = value
         node.value = value
-        self._log.emit(StepResult(now, node.id, node.attempt, value, None, usage))
+        self._log.emit(StepResult(now, node.id, node.attempt, value, None, usage, cost))
         tool = node.step.tool  # type: ignore[union-attr]
         mean = self._estimates.learn(tool, now - started)
         if len(self._ranked_at) > 1:  # with one tool only the scale moves, and no order
@@ -661,7 +658,21 @@ class Scheduler:
                     if ending is not None:
                         self._settle(ending)
             elif dependent.status == "waiting":
-                self._settle(_upstream(dependent, node))
+                dependent.waiting -= 1
+                self._settle_in_turn(_upstream(dependent, node))
+
+    def _settle_in_turn(self, ending: _Ending) -> None:
+        """End a step that will not run; one that uses named resources waits for its turn first.
+
+        Otherwise whoever waits for it because of a resource would overtake those before it.
+        """
+        node = ending[0]
+        if node.ending is not None:
+            ending = node.ending
+        if node.waiting and node.step is not None and (node.step.reads or node.step.writes):
+            node.ending = ending
+        else:
+            self._settle(ending)
 
     def _settle(self, ending: _Ending) -> None:
         """End steps that never start; one that ends others only adds to the list."""
@@ -807,7 +818,7 @@ def _edges(step: Step) -> tuple[dict[str, None], dict[str, None]]:
     if step.over is not MISSING:
         values.append(step.over)
     for value in values:  # grows while it is read
-        kind = type(value)
+        kind: type = type(value)
         if kind is Ref:
             firm[value.step] = None
         elif kind in ATOMS:
