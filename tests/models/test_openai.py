@@ -525,3 +525,25 @@ def test_a_key_at_the_edge_of_a_quote_is_not_half_shown(padding):
     with pytest.raises(ModelError) as caught:
         served(b"HTTP/1.1 400 no\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
     assert KEY[:6] not in caught.value.message
+
+
+@pytest.mark.parametrize("proxy", ["nonsense://h:1", "http://h:port", "socks5://127.0.0.1:1"])
+def test_a_proxy_that_cannot_be_used_is_named(monkeypatch, proxy):
+    for name in ("http_proxy", "all_proxy", "ALL_PROXY", "no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HTTP_PROXY", proxy)
+    with pytest.raises(ConfigError) as caught:
+        asyncio.run(asked_at("http://example.invalid/v1"))
+    assert caught.value.code == "bad-proxy"
+    assert "HTTP_PROXY" in caught.value.hint
+
+
+def test_a_proxy_that_is_not_there_is_unreachable(monkeypatch):
+    for name in ("http_proxy", "all_proxy", "ALL_PROXY", "no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{free.getsockname()[1]}")
+        with pytest.raises(ModelError) as caught:
+            asyncio.run(asked_at("http://example.invalid/v1"))
+    assert caught.value.code == "unreachable"
