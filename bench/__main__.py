@@ -41,11 +41,22 @@ def engine_rows(quick: bool) -> Iterator[Row]:
     """CPU per step, its growth, and memory."""
     found = engine.ratios(n=1_000 if quick else 10_000, repeats=3 if quick else 7)
     middle = statistics.median(shape["ratio"] for shape in found.values())
-    yield Row("CPU per no-op step over the bare loop, median of shapes", middle, 2.0, 1.3, "×", found)
+    yield Row(
+        "CPU per no-op step over the bare loop, median of shapes", middle, 2.0, 1.3, "×", found
+    )
     grown = engine.growth(large=5_000 if quick else 100_000, repeats=1 if quick else 3)
-    yield Row("CPU per step, 100,000 over 1,000 steps, worst shape", max(grown.values()), 1.2, 1.0, "×", grown)
+    yield Row(
+        "CPU per step, 100,000 over 1,000 steps, worst shape",
+        max(grown.values()),
+        1.2,
+        1.0,
+        "×",
+        grown,
+    )
     held = engine.bytes_per_step(1_000 if quick else 10_000)
-    yield Row("engine memory per finished step, worst shape", max(held.values()), 1024, 400, "B", held)
+    yield Row(
+        "engine memory per finished step, worst shape", max(held.values()), 1024, 400, "B", held
+    )
 
 
 def makespan_rows(quick: bool) -> Iterator[Row]:
@@ -53,7 +64,9 @@ def makespan_rows(quick: bool) -> Iterator[Row]:
     found = makespan.over_bound(seeds=5 if quick else 100)
     middle = max(kind["median"] for kind in found.values())
     tail = max(kind["p95"] for kind in found.values())
-    yield Row("makespan over lower bound, cap 5, median, worse kind", middle, 1.03, 1.02, "×", found)
+    yield Row(
+        "makespan over lower bound, cap 5, median, worse kind", middle, 1.03, 1.02, "×", found
+    )
     yield Row("makespan over lower bound, cap 5, p95, worse kind", tail, 1.06, 1.04, "×", found)
 
 
@@ -66,7 +79,14 @@ def streaming_rows(quick: bool) -> Iterator[Row]:
 def client_rows(quick: bool) -> Iterator[Row]:
     """CPU of a streamed reply."""
     found = client.client_ratio(repeats=2) if quick else client.client_ratio()
-    yield Row("client CPU per streamed 200-token reply over bare httpx2", found["ratio"], 1.5, 1.25, "×", found)
+    yield Row(
+        "client CPU per streamed 200-token reply over bare httpx2",
+        found["ratio"],
+        1.5,
+        1.25,
+        "×",
+        found,
+    )
 
 
 def import_rows(quick: bool) -> Iterator[Row]:
@@ -88,7 +108,9 @@ def main() -> int:
     """Measure, print, and say by the exit status whether every bar was met."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
-    parser.add_argument("--quick", action="store_true", help="small sizes: does it run, not how fast")
+    parser.add_argument(
+        "--quick", action="store_true", help="small sizes: does it run, not how fast"
+    )
     parser.add_argument("--only", choices=[*PARTS, "peers"], action="append", help="some parts")
     options = parser.parse_args()
     wanted = options.only or [*PARTS, "peers"]
@@ -110,7 +132,8 @@ def main() -> int:
 def _say(row: Row) -> None:
     mark = "met   " if row.met else "MISSED"
     print(
-        f"{mark} {row.value:9.3f} {row.unit:2}  bar {row.bar:g}, stretch {row.stretch:g}  {row.name}",
+        f"{mark} {row.value:9.3f} {row.unit:2}  bar {row.bar:g}, stretch {row.stretch:g}"
+        f"  {row.name}",
         file=sys.stderr,
         flush=True,
     )

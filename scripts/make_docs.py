@@ -14,8 +14,8 @@ def page() -> str:
     lines = [
         "# Findings",
         "",
-        "What can be wrong with a plan. An error keeps it from running; a warning does not. Codes are",
-        "stable: programs may rely on them. This page is made by `python scripts/make_docs.py`.",
+        "What can be wrong with a plan. An error keeps it from running; a warning does not. Codes",
+        "are stable: programs may rely on them. Made by `python scripts/make_docs.py`.",
         "",
         "| code | severity | meaning |",
         "| --- | --- | --- |",

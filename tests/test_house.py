@@ -27,7 +27,9 @@ def test_importing_heddle_loads_nothing_heavy() -> None:
         "import sys, heddle\n"
         "print([n for n in ('pydantic', 'httpx2', 'click', 'rich', 'asyncio') if n in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == "[]"
 
 

@@ -326,8 +326,8 @@ class _Conversation:
         round.close()
 
     async def _repair(self, round: Round) -> None:
-        """Ask once for each bad line; what comes back must be that line and refer to earlier ones."""
-        for hole in list(round.plan.holes):
+        """Ask once for each bad line; what comes back must be that line again."""
+        for hole in round.repairable:
             try:
                 reply = await self._shop.asker.ask(
                     self._repair_messages(round.plan, hole),
@@ -449,7 +449,9 @@ class _Conversation:
 
     def _earlier_schemas(self) -> dict[str, Any]:
         return {
-            step.id: self.specs[step.tool].result for plan in self._shop.plans for step in plan.steps
+            step.id: self.specs[step.tool].result
+            for plan in self._shop.plans
+            for step in plan.steps
         }
 
 
@@ -462,13 +464,10 @@ def _take(round: Round, pieces: Sequence[Any]) -> bool:
 def _too_large(round: Round, size: int, limits: Limits) -> bool:
     """Whether a reply has grown past its bounds; the finding says so, and reading stops."""
     if size > limits.max_text_bytes:
-        code, message = "text-too-large", f"the reply is larger than {limits.max_text_bytes} bytes"
-    elif len(round.plan) > limits.max_steps:
-        return True  # the verifier has said it
-    else:
-        return False
-    round.take(Finding.at(None, code, message))
-    return True
+        message = f"the reply is larger than {limits.max_text_bytes} bytes"
+        round.take(Finding.at(None, "text-too-large", message))
+        return True
+    return len(round.plan) > limits.max_steps  # the verifier has said it
 
 
 def _why_rejected(plan: Plan) -> str:
@@ -499,8 +498,10 @@ def _exit_status(error: HeddleError) -> int:
 
 
 def _kind(value: Any) -> str:
-    names = {str: "text", bool: "true or false", int: "number", float: "number", list: "list"}
-    return names.get(type(value), "null" if value is None else "object")
+    if value is None:
+        return "null"
+    names = {"str": "text", "bool": "true or false", "int": "number", "float": "number"}
+    return names.get(type(value).__name__, "list" if isinstance(value, list) else "object")
 
 
 def _refuse_empty(question: str) -> None:

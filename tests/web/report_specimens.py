@@ -80,7 +80,7 @@ class Diary:
         events = sorted(self.events, key=lambda event: event.at)
         state = fold(events)
         return result_of(
-            state, self.plans, events, slots=slots, answer=answer, error=error, **options
+            state, self.plans, events, slots=(slots, {}), answer=answer, error=error, **options
         )
 
 
@@ -93,7 +93,9 @@ def portfolio() -> RunResult:
     steps += [
         Step("10", "holdings", {"account": "main"}),
         *(
-            Step(str(n + 10), "worth", {"price": Ref(str(n)), "count": Ref("10", (tickers[n - 1],))})
+            Step(
+                str(n + 10), "worth", {"price": Ref(str(n)), "count": Ref("10", (tickers[n - 1],))}
+            )
             for n in range(1, 10)
         ),
         Step("20", "total", {"parts": [Ref(str(n)) for n in range(11, 20)]}),
@@ -102,22 +104,23 @@ def portfolio() -> RunResult:
     ]
     diary.plan(0.41, *steps)
     diary.accept(1.62)
-    for n in range(1, 10):
-        ready = 0.41 + 0.05 * n
-        wait = 0.0 if n < 8 else 0.21 * (n - 7)
-        took = 0.62 + (n * 37 % 11) * 0.055
-        diary.ran(str(n), ready, ready + wait, ready + wait + took, 150.25 + 31.4 * n)
+    quoted = 0.0
     diary.ran("10", 0.95, 0.95, 1.35, {name: 10 * n for n, name in enumerate(tickers, 1)})
     for n in range(1, 10):
-        ready = 1.7 + (n * 5 % 7) * 0.03
-        diary.ran(str(n + 10), ready, ready, ready + 0.045, 1502.5 * n)
-    diary.ran("20", 2.02, 2.02, 2.06, 67612.5)
+        ready = 0.41 + 0.05 * n
+        started = ready + (0.0 if n < 8 else 0.21 * (n - 7))
+        ended = started + 0.62 + (n * 37 % 11) * 0.055
+        after = max(ended, 1.35)
+        diary.ran(str(n), ready, started, ended, 150.25 + 31.5 * n)
+        diary.ran(str(n + 10), after, after, after + 0.045, 1502.5 * n)
+        quoted = max(quoted, after + 0.045)
+    diary.ran("20", quoted, quoted, quoted + 0.04, 67612.5)
     diary.ran("21", 1.1, 1.1, 1.95, {"mid": 1.0842, "at": "2026-01-05T10:00:00Z"})
-    diary.ran("22", 2.06, 2.06, 2.09, 62361.65)
+    diary.ran("22", quoted + 0.04, quoted + 0.04, quoted + 0.07, 62361.65)
     diary.asked("planner", 0.0, 0.36, 1.62)
-    diary.put(ev.JoinStarted(2.1, 1, (), ()))
-    diary.asked("joiner", 2.1, 2.44, 2.83)
-    diary.put(ev.JoinResult(2.84, 1, "finish", "", ""))
+    diary.put(ev.JoinStarted(2.4, 1, (), ()))
+    diary.asked("joiner", 2.4, 2.72, 3.06)
+    diary.put(ev.JoinResult(3.07, 1, "finish", "", ""))
     return diary.result("The nine holdings are worth €62,361.65 at today's prices.")
 
 

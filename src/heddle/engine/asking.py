@@ -6,8 +6,7 @@ Nothing is retried here: one layer retries, and it is not this one.
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from heddle.engine.events import ModelCall, ModelStarted
 from heddle.errors import ConfigError, ModelError
@@ -16,7 +15,7 @@ from heddle.models.protocol import Message, Request, Usage
 from heddle.plan.canonical import hash_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Mapping, Sequence
 
     from heddle.engine.log import EventLog
     from heddle.engine.slots import Slots
@@ -67,7 +66,7 @@ class Asker:
         round: int,
         schema: Mapping[str, Any] | None = None,
         deadline: float | None = None,
-    ) -> AsyncIterator[str]:
+    ) -> AsyncGenerator[str]:
         """The reply's text as it arrives.
 
         Args:
@@ -130,7 +129,7 @@ class Asker:
 
     async def _timed(
         self, model: Model, request: Request, deadline: float | None
-    ) -> AsyncIterator[str | Usage]:
+    ) -> AsyncGenerator[str | Usage]:
         """A model's stream, given up after silence or at the deadline."""
         now = asyncio.get_running_loop().time
         latest = float("inf") if deadline is None else deadline
@@ -139,18 +138,23 @@ class Asker:
             async with asyncio.timeout_at(min(now() + self._stall_s, latest)) as watch:
                 lease = await self._slots.acquire(model.provider)
                 watch.reschedule(min(now() + self._stall_s, latest))
-                async with aclosing(model.stream(request)) as pieces:  # type: ignore[type-var]
-                    async for piece in pieces:
+                stream = model.stream(request)
+                try:
+                    async for piece in stream:
                         yield piece
                         watch.reschedule(min(now() + self._stall_s, latest))
+                finally:  # an iterator need not have it, a generator that is left early does
+                    if hasattr(stream, "aclose"):
+                        await cast("AsyncGenerator[Any]", stream).aclose()
         except TimeoutError:
             late = now() >= latest
             raise ModelError(
                 "the run's time is up" if late else f"no text for {self._stall_s:g} s",
                 code="deadline" if late else "stalled",
                 provider=model.provider,
-                hint="raise limits.run_timeout_s" if late else "raise limits.stall_timeout_s, or "
-                "look at the provider's status",
+                hint="raise limits.run_timeout_s"
+                if late
+                else "raise limits.stall_timeout_s, or look at the provider's status",
                 retryable=not late,
             ) from None
         finally:

@@ -78,14 +78,14 @@ class EffectOrigin(NamedTuple):
         round: the plan's round.
         n: how many steps of the plan, this one included, the hash covers.
         hash: h(n), the prefix hash of the plan up to this step.
-        index: the element of a map; None outside one.
+        element: the index of a map's element; None outside one.
     """
 
     run: str
     round: int
     n: int
     hash: str
-    index: int | None = None
+    element: int | None = None
 
 
 # -- the run -------------------------------------------------------------------------------------
@@ -256,7 +256,7 @@ class StepIntent(NamedTuple):
 
     at: float
     step: str
-    index: int | None
+    element: int | None
     attempt: int
     effect: str
     args_hash: str
@@ -272,18 +272,19 @@ class StepStarted(NamedTuple):
     at: float
     step: str
     attempt: int
-    index: int | None = None
+    element: int | None = None
 
 
 class StepResult(NamedTuple):
-    """An attempt gave a value."""
+    """An attempt gave a value; usage and cost are those of the models that its tool asked."""
 
     at: float
     step: str
     attempt: int
     value: Any
-    index: int | None = None
+    element: int | None = None
     usage: Usage | None = None
+    cost_usd: float | None = None
     label: str = ""
 
 
@@ -295,7 +296,7 @@ class StepError(NamedTuple):
     attempt: int
     code: str
     message: str
-    index: int | None = None
+    element: int | None = None
     retryable: bool = False
     not_sent: bool = False
     retry_after_s: float | None = None
@@ -317,7 +318,7 @@ class StepUnknown(NamedTuple):
     step: str
     attempt: int
     reason: str
-    index: int | None = None
+    element: int | None = None
 
 
 class LateResult(NamedTuple):
@@ -327,7 +328,7 @@ class LateResult(NamedTuple):
     step: str
     attempt: int
     value: Any
-    index: int | None = None
+    element: int | None = None
 
 
 class UnknownResolved(NamedTuple):
@@ -337,7 +338,7 @@ class UnknownResolved(NamedTuple):
     step: str
     by: str
     outcome: str
-    index: int | None = None
+    element: int | None = None
 
 
 class MapExpanded(NamedTuple):

@@ -11,7 +11,13 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from heddle.engine.asking import Asker
-from heddle.engine.events import FindingReported, PlanProposed, PlanRejected, RunCreated, RunFinished
+from heddle.engine.events import (
+    FindingReported,
+    PlanProposed,
+    PlanRejected,
+    RunCreated,
+    RunFinished,
+)
 from heddle.engine.executor import LocalExecutor
 from heddle.engine.log import EventLog
 from heddle.engine.result import RunError, result_of
@@ -84,7 +90,9 @@ class Workshop:
             self.tools[LLM_SPEC.name] = llm_tool(worker)
         self.specs = specs_of(self.tools)
         self.slots = slots or LocalSlots(self.limits.per_provider, self.limits.requests_per_minute)
-        self._own = None if executor else LocalExecutor(self.tools, threads=self.limits.sync_threads)
+        self._own = (
+            None if executor else LocalExecutor(self.tools, threads=self.limits.sync_threads)
+        )
         self.log.emit(self._created(question))
         self.scheduler = Scheduler(
             self.specs,
@@ -123,7 +131,9 @@ class Workshop:
         if self._own is not None:
             self._own.close()
 
-    def begin(self, plan: Plan, *, bounded: bool, earlier: Mapping[str, Any] | None = None) -> Round:
+    def begin(
+        self, plan: Plan, *, bounded: bool, earlier: Mapping[str, Any] | None = None
+    ) -> Round:
         """Begin a round.
 
         Args:
@@ -131,12 +141,15 @@ class Workshop:
             bounded: whether the size bounds hold: they do for what a model wrote.
             earlier: declared result schemas of earlier rounds' steps, by id.
         """
-        verifier = verify.Verifier(
-            self.specs,
-            limits=self.limits if bounded else None,
-            inputs=self.inputs.keys(),
-            earlier=earlier,
-        )
+
+        def verifier() -> verify.Verifier:
+            return verify.Verifier(
+                self.specs,
+                limits=self.limits if bounded else None,
+                inputs=self.inputs.keys(),
+                earlier=earlier,
+            )
+
         self.plans.append(plan)
         return Round(plan, verifier, self.scheduler, self.log, self.limits.max_holes)
 
@@ -173,6 +186,16 @@ class Workshop:
         except (KeyError, ToolFailed):
             return None
 
+    def _allowances(self) -> dict[str, list[tuple[str, int]]]:
+        """By tool, the slots that its calls share with others."""
+        found: dict[str, list[tuple[str, int]]] = {}
+        for name, spec in self.specs.items():
+            own = self.limits.per_tool.get(name, spec.concurrency)
+            shared = self.limits.per_provider.get(spec.provider)
+            found[name] = [("tool:" + name, own)] if own else []
+            found[name] += [("provider:" + spec.provider, shared)] if shared else []
+        return found
+
     def finish(
         self,
         answer: Any,
@@ -185,8 +208,8 @@ class Workshop:
         def read() -> RunResult:
             return result_of(
                 fold(self.log.events), self.plans, self.log.events,
-                slots=self.limits.concurrency, answer=answer, error=error, status=status,
-                findings=findings,
+                slots=(self.limits.concurrency, self._allowances()), answer=answer, error=error,
+                status=status, findings=findings,
             )  # fmt: skip
 
         now = read()
@@ -349,7 +372,7 @@ def run_now(main: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run(main)
     main.close()
     raise RuntimeError(
-        "an event loop is already running (a notebook, perhaps): await the asynchronous form instead"
+        "an event loop is already running (a notebook, perhaps): await the asynchronous form"
     )
 
 

@@ -36,7 +36,7 @@ def fill(value: Value, look: Callable[[Ref | Input | Item | Choose], Any], depth
     Raises:
         ToolFailed: a path that leads nowhere (code `bad-path`), or containers nested too deeply.
     """
-    kind = type(value)
+    kind = value.__class__
     if kind in ATOMS:
         return value
     if kind is Ref or kind is Input or kind is Item or kind is Choose:
@@ -57,7 +57,7 @@ def fresh(value: Any, depth: int = 0) -> Any:
     Raises:
         ToolFailed: containers nested too deeply.
     """
-    kind = type(value)
+    kind = value.__class__
     if kind in ATOMS:
         return value
     _refuse_deep(depth)

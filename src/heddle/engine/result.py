@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from heddle.plan.ir import dependencies
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from heddle.engine.events import Event
     from heddle.engine.state import RunState, StepState
@@ -14,6 +16,9 @@ if TYPE_CHECKING:
     from heddle.plan.ir import Plan
 
 __all__ = ["RunError", "RunResult", "RunStatus", "RunUsage", "StepOutcome", "Timing", "result_of"]
+
+Slots: TypeAlias = "tuple[int, Mapping[str, Sequence[tuple[str, int]]]]"
+"""Steps in flight in all; and by tool, the names and numbers of slots that its calls share."""
 
 RunStatus: TypeAlias = Literal[
     "succeeded", "partial", "failed", "rejected", "denied", "cancelled", "unresolved"
@@ -176,7 +181,7 @@ def result_of(
     plans: Sequence[Plan],
     events: Sequence[Event],
     *,
-    slots: int,
+    slots: Slots,
     answer: Any,
     error: RunError | None,
     status: RunStatus | None = None,
@@ -188,14 +193,15 @@ def result_of(
         state: the fold of all events.
         plans: the plans of all rounds.
         events: the log.
-        slots: how many steps could be in flight, for the lower bound.
+        slots: how many steps could be in flight, for the lower bound: in all, and for each tool
+            the names and numbers of further slots that its calls share.
         answer: what the join gave.
         error: why there is no full answer, if the caller knows; else the steps tell.
         status: set where the steps do not tell (rejected).
         findings: findings that are in none of the plans.
     """
     found = [*findings, *(finding for plan in plans for finding in plan.findings)]
-    steps = [_outcome(step) for step in state.steps.values()]
+    steps = [_outcome(step, state) for step in state.steps.values()]
     judged_status, judged_error = _judge(list(state.steps.values()), answer, error)
     return RunResult(
         run_id=state.run_id,
@@ -212,8 +218,8 @@ def result_of(
     )
 
 
-def _outcome(state: StepState) -> StepOutcome:
-    error = RunError(state.code, state.message) if state.code else None
+def _outcome(state: StepState, run: RunState) -> StepOutcome:
+    error = RunError(state.code, state.message or _cause(state, run)) if state.code else None
     return StepOutcome(
         id=state.id,
         tool=state.step.tool if state.step else "",
@@ -225,6 +231,14 @@ def _outcome(state: StepState) -> StepOutcome:
         started_s=state.started_s,
         finished_s=state.finished_s,
     )
+
+
+def _cause(state: StepState, run: RunState) -> str:
+    """Why a step that never started did not: the first of its inputs that came to nothing."""
+    before = dependencies(state.step) if state.step is not None else {}
+    sources = (run.steps[id] for id in before if id in run.steps)
+    lacking = (source for source in sources if not source.has_value)
+    return next((f"step {source.id} {source.status}" for source in lacking), "")
 
 
 def _judge(
@@ -275,8 +289,9 @@ _HINTS = {
 
 
 def _usage(state: RunState) -> RunUsage:
-    usages = [*(call.usage for call in state.calls), *state.tool_usage]
-    costs = [call.cost_usd for call in state.calls]
+    asked = [*state.calls, *state.metered]
+    usages = [item.usage for item in asked if item.usage is not None]
+    costs = [item.cost_usd for item in asked]
     known = [cost for cost in costs if cost is not None]
     return RunUsage(
         model_calls=len(usages),
@@ -288,7 +303,7 @@ def _usage(state: RunState) -> RunUsage:
     )
 
 
-def _timing(state: RunState, slots: int) -> Timing:
+def _timing(state: RunState, slots: Slots) -> Timing:
     ran = [step for step in state.steps.values() if step.started_s is not None]
     work = sum(step.ran_s for step in ran)
     starts = [step.started_s for step in ran if step.started_s is not None]
@@ -301,6 +316,17 @@ def _timing(state: RunState, slots: int) -> Timing:
         joining_s=sum((end or state.last_s) - start for start, end in state.joins),
         total_s=state.last_s,
         critical_path_s=critical,
-        lower_bound_s=max(critical, work / slots),
+        lower_bound_s=max(critical, work / slots[0], *_shared_bounds(ran, slots[1])),
         sequential_s=work,
     )
+
+
+def _shared_bounds(
+    ran: Sequence[StepState], shared: Mapping[str, Sequence[tuple[str, int]]]
+) -> Iterator[float]:
+    """For each shared allowance, the time that the calls through it need at least."""
+    work: dict[tuple[str, int], float] = {}
+    for step in ran:
+        for allowance in shared.get(step.step.tool, ()) if step.step else ():
+            work[allowance] = work.get(allowance, 0.0) + step.ran_s
+    yield from (seconds / slots for (_, slots), seconds in work.items())

@@ -46,14 +46,20 @@ class Round:
     """
 
     def __init__(
-        self, plan: Plan, verifier: Verifier, scheduler: Scheduler, log: EventLog, max_holes: int
+        self,
+        plan: Plan,
+        verifier: Callable[[], Verifier],
+        scheduler: Scheduler,
+        log: EventLog,
+        max_holes: int,
     ) -> None:
         self.plan = plan
-        self._verifier = verifier
+        self._new_verifier = verifier
+        self._verifier = verifier()
         self._scheduler = scheduler
         self._log = log
         self._max_holes = max_holes
-        self._contradicted = False
+        self._contradicted: set[str] = set()  # ids that were accepted, and then taken back
         scheduler.hold()
         log.emit(PlanProposed(log.now(), plan.round, plan.dialect))
 
@@ -64,12 +70,17 @@ class Round:
         return not (errors or self.plan.holes or self._contradicted)
 
     @property
+    def repairable(self) -> list[Hole]:
+        """The holes that nothing has been started for."""
+        return [hole for hole in self.plan.holes if hole.id not in self._contradicted]
+
+    @property
     def failed(self) -> bool:
         """Whether there are more bad lines than a plan may have."""
         return len(self.plan.holes) > self._max_holes
 
     def take(self, piece: Piece) -> None:
-        """Take in what the reader gave: a step is dispatched at once if nothing is wrong with it."""
+        """Take in what the reader gave; a step without fault is dispatched at once."""
         if isinstance(piece, Finding):
             self._report([piece])
         elif isinstance(piece, Hole):
@@ -87,7 +98,7 @@ class Round:
             self._report(findings)
             self._accept(step)
         elif step.id in self.plan:  # a second step of one id: the first has been started
-            self._contradicted = True
+            self._contradicted.add(step.id)
             self._report(findings)
         else:
             self._dig(Hole(step.id, _line(step, findings), tuple(findings), step.origin))
@@ -99,7 +110,7 @@ class Round:
 
     def _dig(self, hole: Hole) -> None:
         if hole.id in self.plan:
-            self._contradicted = True
+            self._contradicted.add(hole.id)
             self.plan.dig(hole)
         else:
             self.plan.add(hole)
@@ -112,17 +123,34 @@ class Round:
     def fill(self, step: Step) -> Sequence[Finding]:
         """Put a step in the place of the hole of its id; the findings if it is faulty too.
 
+        Later lines are checked again, now that the type of its result is known.
+
         Raises:
             KeyError: there is no such place.
         """
+        if step.id in self._contradicted:  # something of that id has run: nothing takes its place
+            return ()
         findings = self._verifier.step(step)
         if any(finding.severity == "error" for finding in findings):
             return findings
         self.plan.fill(step)
         self._log.emit(HoleFilled(self._log.now(), self.plan.round, step))
-        if not self._contradicted:
-            self._scheduler.add(self._verifier.named(step))
+        self._check_again(step.id)
+        self._scheduler.add(self._verifier.named(step))
         return ()
+
+    def _check_again(self, id: str) -> None:
+        """Fail the dependents that do not fit what has taken the hole's place."""
+        fresh = self._new_verifier()
+        for entry in self.plan.entries:
+            if isinstance(entry, Hole):
+                fresh.hole(entry)
+                continue
+            findings = fresh.step(entry)
+            if id in dependencies(entry) and any(f.severity == "error" for f in findings):
+                self._report(findings)
+                self._scheduler.fail_hole(entry.id, findings[0].code, findings[0].message)
+        self._verifier = fresh
 
     def _report(self, findings: Sequence[Finding]) -> None:
         for finding in findings:
@@ -156,7 +184,7 @@ class Round:
         return False
 
     async def release(self, approve: Approve | None) -> None:
-        """Let the effects of a clean, closed plan start, after asking if there is somebody to ask."""
+        """Let the effects of a clean, closed plan start, once they are approved."""
         effects = [step for step in self.plan.steps if self._scheduler.effectful(step.tool)]
         if effects and approve is not None:
             answer = approve(self.plan, effects)

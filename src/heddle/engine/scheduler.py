@@ -75,8 +75,8 @@ class Node:
     """What the scheduler knows of a step; `step` is None while its place is a hole."""
 
     __slots__ = (
-        "attempt", "deadline", "dependents", "ending", "gates", "id", "leases", "n", "rank", "spec",
-        "status", "step", "task", "tolerant", "value", "waiting",
+        "attempt", "begun", "deadline", "dependents", "ending", "gates", "id", "leases", "n", "rank",
+        "spec", "status", "step", "task", "tolerant", "value", "waiting",
     )  # fmt: skip
 
     def __init__(self, id: str, n: int) -> None:
@@ -94,6 +94,7 @@ class Node:
         self.leases: list[Lease] | None = None
         self.rank = 0.0
         self.attempt = 0
+        self.begun = False  # whether its tool was ever called
         self.task: asyncio.Task[None] | None = None
         self.deadline: Deadline | None = None
 
@@ -386,7 +387,7 @@ class Scheduler:
         return None
 
     def _take_slots(self, node: Node) -> bool:
-        """Take a slot at each of the step's gates; or none, and park it at the gate that is shut."""
+        """Take a slot at each of the step's gates, or park it at the first that is shut."""
         leases: list[Lease] = []
         for gate in node.gates:
             kind, _, name = gate.partition(":")
@@ -436,6 +437,7 @@ class Scheduler:
     async def _work(self, node: Node | None) -> None:
         """Run a step, then the next, until none finds a slot or this worker's step was given up."""
         assert node is not None
+        assert node.task is not None
         task, turns, kept = node.task, 0, True
         while kept and node is not None:
             node.task = task
@@ -451,9 +453,9 @@ class Scheduler:
                 kept = self._raised(node, error)
             else:
                 kept = self._returned(node, value, started)
-            self._in_flight -= 1
             turns += 1
-            if turns % _TURN == 0:
+            kept = kept and not task.cancelling()  # a tool may have cancelled its own task
+            if kept and turns % _TURN == 0:
                 await asyncio.sleep(0)
             node = self._next() if kept else None
             if self._ready:
@@ -462,6 +464,7 @@ class Scheduler:
     def _begin(self, node: Node) -> float:
         """The attempt begins: say so, and set its deadline."""
         started = self._now()
+        node.begun = True
         self._log.emit(StepStarted(started, node.id, node.attempt))
         seconds = self._timeout_s(node)
         if seconds is not None:
@@ -475,12 +478,9 @@ class Scheduler:
     def _raised(self, node: Node, error: BaseException) -> bool:
         """The tool raised: the step fails, unless it was given up before; False then."""
         given_up = node.status != "running"
-        stopping = node.task is not None and node.task.cancelling() > 0
         self._let_go(node)
         if given_up:
             return False
-        if stopping and isinstance(error, asyncio.CancelledError):
-            raise error
         self._fail_with(node, error)
         return True
 
@@ -495,7 +495,11 @@ class Scheduler:
         return True
 
     def _let_go(self, node: Node) -> None:
-        """The tool has returned: its slots and its deadline are free."""
+        """The tool has returned, or will not be called: its slots and its deadline are free."""
+        if node.task is None:
+            return
+        node.task = None
+        self._in_flight -= 1
         if node.deadline is not None:
             self._deadlines.drop(node.deadline)
             node.deadline = None
@@ -503,7 +507,6 @@ class Scheduler:
             for lease in node.leases:
                 lease.release()
             node.leases = None
-        node.task = None
 
     async def _intend(self, node: Node, args: Mapping[str, Any]) -> None:
         """Write down an effect before it happens."""
@@ -521,6 +524,8 @@ class Scheduler:
             )
         )  # fmt: skip
         await self._log.durable(len(self._log.events) - 1)
+        if node.status != "running":
+            raise asyncio.CancelledError
 
     def _expire(self, subject: object) -> None:
         """An attempt's time is up; the step ends now, whatever its tool does."""
@@ -532,14 +537,22 @@ class Scheduler:
         """End a running step from outside, and ask its tool to stop."""
         task = node.task
         self._at = self._now()
+        if not node.begun:  # it holds slots and its tool was not called yet
+            self._let_go(node)
+            self._settle((node, "skipped", code, message))
+        else:
+            self._end_begun(node, status, code, message)
+        if task is not None:
+            task.cancel()
+        self._pump()
+
+    def _end_begun(self, node: Node, status: Status, code: str, message: str) -> None:
+        """End a step whose tool has been called and has not returned."""
         self._log.emit(StepError(self._at, node.id, node.attempt, code, message))
         if node.spec is not None and node.spec.effect == "write":
             self._log.emit(StepUnknown(self._at, node.id, node.attempt, code))
             status = "unknown"
         self._end(node, status, code)
-        if task is not None:
-            task.cancel()
-        self._pump()
 
     # -- values --------------------------------------------------------------------------------
 
@@ -547,7 +560,7 @@ class Scheduler:
         look = self._look
         filled: dict[str, Any] = {}
         for name, value in step.args.items():
-            kind: type = type(value)
+            kind = value.__class__
             if kind in ATOMS:
                 filled[name] = value
             elif kind is Ref:
@@ -737,7 +750,7 @@ class Scheduler:
         return self._deadlines.add(self._now() + seconds, lambda _: act())
 
     def cancel(self, reason: str, *, code: str = "cancelled") -> None:
-        """End every step that has not ended: running ones as cancelled, the others as skipped.
+        """End every step: as cancelled if its tool has been called, as skipped if it has not.
 
         A write that is in flight ends as unknown.
         """
@@ -765,13 +778,14 @@ class Scheduler:
 
     def _worker_ended(self, worker: asyncio.Task[None]) -> None:
         self._workers.discard(worker)
-        if worker.cancelled() or worker.exception() is None:
+        failure = None if worker.cancelled() else worker.exception()
+        if failure is None:
             return
-        self._failure = worker.exception()
+        self._failure = failure
         futures = [waiter[2] for waiter in self._waiters]
         for future in (*futures, *filter(None, [self._all_ended])):
             if not future.done():
-                future.set_exception(self._failure)
+                future.set_exception(failure)
 
     def effectful(self, tool: str) -> bool:
         """Whether a tool's calls may change the world."""
@@ -818,7 +832,7 @@ def _edges(step: Step) -> tuple[dict[str, None], dict[str, None]]:
     if step.over is not MISSING:
         values.append(step.over)
     for value in values:  # grows while it is read
-        kind: type = type(value)
+        kind = value.__class__
         if kind is Ref:
             firm[value.step] = None
         elif kind in ATOMS:

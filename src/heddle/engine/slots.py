@@ -8,6 +8,7 @@ be woken when trying again may help; nobody polls.
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
@@ -87,9 +88,7 @@ class LocalSlots:
     ) -> None:
         rates = requests_per_minute or {}
         bounds = slots or {}
-        self._gates = {
-            name: _Gate(bounds.get(name), rates.get(name)) for name in {*bounds, *rates}
-        }
+        self._gates = {name: _Gate(bounds.get(name), rates.get(name)) for name in {*bounds, *rates}}
 
     def bounds(self, provider: str) -> bool:
         """Whether there is any bound for that name."""
@@ -146,7 +145,7 @@ class LocalSlots:
         """Take a slot; first come, first served among callers of this method."""
         while (lease := self.try_acquire(provider, cost)) is None:
             free: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self.when_free(provider, lambda: free.done() or free.set_result(None))  # noqa: B023
+            self.when_free(provider, functools.partial(_resolve, free))
             try:
                 await free
             except asyncio.CancelledError:
@@ -154,6 +153,11 @@ class LocalSlots:
                     self.wake(self._gates[provider])  # pass the chance on
                 raise
         return lease
+
+
+def _resolve(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 class _Free:

@@ -79,7 +79,8 @@ class RunState:
 
     Attributes:
         steps: by id, in plan order, rounds one after the other.
-        calls: finished model calls.
+        calls: finished model calls of the run itself.
+        metered: results of steps whose tools asked models of their own accord.
         asking: model calls that have started and not ended, by number.
         joins: (started, ended) of each join, in seconds; ended is None while it lasts.
     """
@@ -91,7 +92,7 @@ class RunState:
     steps: dict[str, StepState] = field(default_factory=dict[str, StepState])
     calls: list[ev.ModelCall] = field(default_factory=list[ev.ModelCall])
     asking: dict[int, ev.ModelStarted] = field(default_factory=dict[int, ev.ModelStarted])
-    tool_usage: list[Any] = field(default_factory=list[Any])
+    metered: list[ev.StepResult] = field(default_factory=list[ev.StepResult])
     joins: list[tuple[float, float | None]] = field(
         default_factory=list[tuple[float, "float | None"]]
     )
@@ -206,7 +207,7 @@ def _result(state: RunState, event: ev.StepResult) -> None:
     step = state.steps[event.step]
     step.value = event.value
     if event.usage is not None:
-        state.tool_usage.append(event.usage)
+        state.metered.append(event)
 
 
 def _error(state: RunState, event: ev.StepError) -> None:

@@ -58,7 +58,8 @@ __all__ = [
 FORMAT = 1
 NODE_KEYS = frozenset({"$ref", "$item", "$input", "$template", "$choose", "$literal"})
 _STEP_KEYS = frozenset(
-    "id tool args after over bound when default role sees reads writes timeout_s retry note".split()
+    ["id", "tool", "args", "after", "over", "bound", "when", "default", "role", "sees"]
+    + ["reads", "writes", "timeout_s", "retry", "note"]
 )
 
 

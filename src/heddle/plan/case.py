@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import math
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 
 from heddle.plan.ir import MISSING, Choose, Input, Item, Path, Ref, Template
@@ -117,16 +118,15 @@ class Scope:
             self._compiled[name] = Tool(self.tools[name])
         return self._compiled.get(name)
 
-    def suggest(self, name: str, names: Collection[str], otherwise: str) -> str:
-        """A hint: the most similar name, or else what there is."""
+    def suggest(self, name: str, names: Collection[str], otherwise: str = "") -> str:
+        """A hint: the most similar name, or else what there is, after the words of `otherwise`."""
         if len(name) <= 64 and len(names) <= 2_000 and self._suggestions > 0:
             self._suggestions -= 1
             folded = {known.casefold(): known for known in names}
-            near = difflib.get_close_matches(name.casefold(), folded, 1)
+            near = difflib.get_close_matches(name.casefold(), folded, 1, cutoff=0.75)
             if near:
                 return f'did you mean "{folded[near[0]]}"?'
-        listed = ", ".join(printable(known) for known in list(names)[:10])
-        return f"{otherwise}: {listed or 'none'}{', …' if len(names) > 10 else ''}"
+        return _listed(names, otherwise) if otherwise else ""
 
     def look(self, ref: Ref) -> tuple[Schema | None, str]:
         """The schema of what a reference stands for, and why there is no such thing."""
@@ -148,6 +148,11 @@ class Scope:
             given, _ = self.look(ref)
             self._clashes[key] = None if given is None else incompatible(given, wanted)
         return self._clashes[key]
+
+
+def _listed(names: Collection[str], intro: str) -> str:
+    shown = ", ".join(printable(name) for name in islice(names, 10))
+    return f"{intro}: {shown or 'none'}{', …' if len(names) > 10 else ''}"
 
 
 class Sighting(NamedTuple):

@@ -21,7 +21,7 @@ holds its place as a `Hole`, which may be filled once.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -305,7 +305,7 @@ def nodes_of(value: Value) -> Iterator[Node]:
         if isinstance(item, (str, int, float)) or item is None:
             continue
         if isinstance(item, dict):
-            stack.extend(reversed(list(item.values())))
+            stack.extend(reversed(list(cast("dict[str, Any]", item).values())))
         elif isinstance(item, (list, tuple)):
             stack.extend(reversed(item))  # type: ignore[arg-type]
         elif isinstance(item, (Ref, Item, Input)):

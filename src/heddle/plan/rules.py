@@ -151,7 +151,7 @@ def _remedy(case: Case, value: Value, name: str, path: Path) -> str:
     if not isinstance(options, list):
         return ""
     texts = [item for item in cast("list[Any]", options) if isinstance(item, str)]
-    return case.scope.suggest(value, texts, "use one of") if texts else ""
+    return case.scope.suggest(value, texts)
 
 
 def _unquoted(text: str) -> Value:
@@ -181,9 +181,10 @@ def _odd(code: str, hint: str) -> Rule:
 
 def _unknown_reference(case: Case) -> Iterator[Said]:
     scope = case.scope
+    last = printable(next(reversed(scope.known), ""))
     for name in case.names:
         if name not in scope.known and name != case.step.id and name not in scope.coming:
-            hint = scope.suggest(name, scope.known.keys(), "the steps before it are")
+            hint = "refer to a step before it" + (f", up to {last}" if last else "")
             yield f"there is no step {printable(name)} to refer to", hint
 
 
@@ -196,7 +197,8 @@ def _forward_reference(case: Case) -> Iterator[Said]:
 
 
 def _self_reference(case: Case) -> Iterator[Said]:
-    if case.step.id in case.names:
+    known = case.scope.known.get(case.step.id)
+    if case.step.id in case.names and (known is None or known.hole):  # else: the first of that id
         yield "it refers to itself", "refer to an earlier step, or give the value itself"
 
 

@@ -285,7 +285,7 @@ def _bound(
             return None
         if fits(measure(value), wanted):
             return None
-        return (), f"must {words.format(wanted)}, got {said(value)}"
+        return (), f"must {words.format(said(wanted, bare=True))}, got {said(value)}"
 
     return rule
 
@@ -624,11 +624,13 @@ def show_path(path: Path) -> str:
     'items[2]["unit price"]'
     """
     text = ""
+    if len(path) > 12:
+        path = (*path[:6], "…", *path[-3:])
     for key in path:
         if isinstance(key, int):
             text += f"[{key}]"
         elif key.isidentifier():
-            text += f".{key}" if text else key
+            text += f".{printable(key)}" if text else printable(key)
         else:
             text += f'["{printable(key)}"]' if text else printable(key)
     return text

@@ -1,7 +1,7 @@
 """A tool's signature in one line, for planners and for people.
 
 >>> from heddle.plan.spec import ToolSpec
->>> schema = {"type": "object", "properties": {"ticker": {"type": "string"}}, "required": ["ticker"]}
+>>> schema = {"properties": {"ticker": {"type": "string"}}, "required": ["ticker"]}
 >>> signature(ToolSpec("price", parameters=schema, result={"type": "number"}))
 'price(ticker: str) -> float'
 """

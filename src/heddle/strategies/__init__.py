@@ -34,23 +34,37 @@ class Verdict(NamedTuple):
 
 
 class Rounds(Protocol):
-    """What a strategy may do, and what it may see.
+    """What a strategy may do, and what it may see."""
 
-    Attributes:
-        question: the user's question.
-        inputs: type names of the caller's data, by name; never the data.
-        specs: the tools.
-        max_steps: steps in one plan.
-        next_round: number of the round that `plan` would begin.
-        last_round: whether no further round may begin.
-    """
+    @property
+    def question(self) -> str:
+        """The user's question."""
+        ...
 
-    question: str
-    inputs: Mapping[str, str]
-    specs: Mapping[str, ToolSpec]
-    max_steps: int
-    next_round: int
-    last_round: bool
+    @property
+    def inputs(self) -> Mapping[str, str]:
+        """Type names of the caller's data, by name; never the data."""
+        ...
+
+    @property
+    def specs(self) -> Mapping[str, ToolSpec]:
+        """The tools."""
+        ...
+
+    @property
+    def max_steps(self) -> int:
+        """Steps in one plan."""
+        ...
+
+    @property
+    def next_round(self) -> int:
+        """The number of the round that `plan` would begin."""
+        ...
+
+    @property
+    def last_round(self) -> bool:
+        """Whether no further round may begin."""
+        ...
 
     async def plan(self, messages: Messages, dialect: str) -> Plan:
         """Ask the planner; run what it writes while it writes; return when it has all ended.

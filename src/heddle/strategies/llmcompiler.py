@@ -1,6 +1,7 @@
 """Plan all calls at once, run them while the plan is being written, then join.
 
-Source: "An LLM Compiler for Parallel Function Calling" (arXiv 2312.04511), SqueezeAILab/LLMCompiler.
+Source: "An LLM Compiler for Parallel Function Calling" (arXiv 2312.04511) and its code,
+SqueezeAILab/LLMCompiler.
 What differs: the planner's later rounds may refer to earlier results (`$3`) and see their status,
 type and size, not their text; the joiner answers in a closed form, `finish` or `replan`; a plan
 whose output says what the answer is needs no joiner.

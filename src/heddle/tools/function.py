@@ -194,7 +194,7 @@ def assemble(
 
 
 def _metered(value: Metered, dump: Callable[[Any], Any]) -> Metered:
-    return Metered(dump(value.value), value.usage)
+    return value._replace(value=dump(value.value))
 
 
 def _asynchronous(function: Callable[..., Any]) -> bool:

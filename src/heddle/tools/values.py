@@ -46,6 +46,7 @@ class Metered(NamedTuple):
 
     value: Any
     usage: Usage
+    cost_usd: float | None = None
 
 
 def shown(value: Any, width: int = 60) -> str:

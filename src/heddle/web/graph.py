@@ -7,6 +7,7 @@ band of depths are one box, and only the thickest threads are shown.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from heddle.web.figure import drawing, fitted, legend, status_words, tally
@@ -92,8 +93,7 @@ def _legend(steps: Sequence[StepView]) -> Markup:
 
 
 def _step_box(step: StepView) -> _Box:
-    ran = sum(end - start for start, end in step.spans)
-    took = seconds(ran) if step.spans else ""
+    took = "" if step.ran_s is None else seconds(step.ran_s)
     line = took if step.status == "done" else f"{step.status} {step.code}"
     if step.width is not None:
         line = f"{line} · map of {step.width:,}"
@@ -187,7 +187,7 @@ def _draw(
     boxes: Sequence[_Box], layout: Layout, weights: dict[tuple[int, int], int], words: str
 ) -> Markup:
     column_of = {node: x for x, column in enumerate(layout.columns) for node in column}
-    at = {
+    at: dict[int, tuple[float, float]] = {
         node: (MARGIN + column * (WIDTH + GAP_X), MARGIN + layout.y[node] * PITCH + HEIGHT / 2)
         for node, column in column_of.items()
     }
@@ -208,8 +208,8 @@ def _threads(
     marked: set[tuple[int, int]] = set()
     heavy: dict[tuple[int, int], int] = {}
     for (source, target), route in layout.routes.items():
-        pairs = list(zip(route, route[1:], strict=False))
-        if _on_path(boxes, source, target, layout):
+        pairs = list(pairwise(route))
+        if boxes[source].critical and boxes[target].critical:
             marked.update(pairs)
         for pair in pairs:
             heavy[pair] = heavy.get(pair, 0) + weights.get((source, target), 1)
@@ -228,10 +228,6 @@ def _threads(
     return out
 
 
-def _on_path(boxes: Sequence[_Box], source: int, target: int, layout: Layout) -> bool:
-    return boxes[source].critical and boxes[target].critical
-
-
 def _thread(
     pairs: Sequence[tuple[int, int]],
     at: dict[int, tuple[float, float]],
@@ -245,7 +241,9 @@ def _thread(
         (x, y), (to_x, to_y) = at[source], at[target]
         x += WIDTH
         half = (x + to_x) / 2
-        parts.append(f"M{x:.0f} {y:.1f}C{half:.0f} {y:.1f} {half:.0f} {to_y:.1f} {to_x:.0f} {to_y:.1f}")
+        parts.append(
+            f"M{x:.0f} {y:.1f}C{half:.0f} {y:.1f} {half:.0f} {to_y:.1f} {to_x:.0f} {to_y:.1f}"
+        )
         if target >= nodes:
             parts.append(f"h{WIDTH}")
     return tag("path", d="".join(parts), class_=kind, stroke_width=stroke)

@@ -17,6 +17,7 @@ Structures" (1981): layers, barycentres; positions by pool-adjacent-violators in
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def layered(before: Sequence[Sequence[int]]) -> Layout:
     Cost: SWEEPS × (nodes + bends + edges) × log; bends are at most nodes × columns.
     """
     columns, routes = _routes(before)
-    pairs = [pair for route in routes.values() for pair in zip(route, route[1:], strict=False)]
+    pairs = [pair for route in routes.values() for pair in pairwise(route)]
     links = dict.fromkeys(pairs)
     size = sum(map(len, columns))
     left: list[list[int]] = [[] for _ in range(size)]

@@ -1,11 +1,11 @@
-"""Markup that is safe by construction: text is escaped unless it was made here.
+r"""Markup that is safe by construction: text is escaped unless it was made here.
 
 Everything that tools, models and users wrote passes through `tag` or `text`; there is no other way
 into the page. Characters that hide or reorder text are shown by their number.
 
 >>> tag("b", "a < b", title='"x"')
 '<b title="&quot;x&quot;">a &lt; b</b>'
->>> text("evil\\u202etxt")
+>>> text("evil\u202etxt")
 'evil⟦U+202E⟧txt'
 """
 

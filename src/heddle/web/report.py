@@ -213,7 +213,6 @@ def _facts(run: RunView) -> Markup:
     if run.state.strategy:
         why = "; ".join(run.state.reasons)
         facts.append(("Strategy", shorten(f"{run.state.strategy}{': ' if why else ''}{why}", 300)))
-    facts.append(("Steps", count(len(run.steps), "step")))
     terms = (tag("div", tag("dt", name), tag("dd", value)) for name, value in facts)
     return tag("dl", join(terms), class_="facts")
 

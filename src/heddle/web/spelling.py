@@ -160,17 +160,17 @@ def plain(pieces: Iterable[Piece]) -> str:
 
 
 def seconds(value: float) -> str:
-    """A duration, with three figures or so.
+    """A duration, with three figures or so, and a space before its unit that no line breaks at.
 
-    >>> seconds(0.00042), seconds(0.35), seconds(12.345), seconds(4321)
-    ('0.42 ms', '0.350 s', '12.3 s', '4,321 s')
+    >>> [" ".join(seconds(value).split()) for value in (0.00042, 0.35, 12.345, 4321)]
+    ['0.42 ms', '0.350 s', '12.3 s', '4,321 s']
     """
     if value <= 0:
-        return "0 s"
+        return "0\N{NO-BREAK SPACE}s"
     if value < 0.01:
-        return f"{value * 1000:.2f} ms"
+        return f"{value * 1000:.2f}\N{NO-BREAK SPACE}ms"
     digits = 3 if value < 1 else 2 if value < 10 else 1 if value < 100 else 0
-    return f"{value:,.{digits}f} s"
+    return f"{value:,.{digits}f}\N{NO-BREAK SPACE}s"
 
 
 def count(number: int, noun: str) -> str:

@@ -42,7 +42,7 @@ def _table(caption: str, heads: Sequence[str], rows: Iterable[Markup], kind: str
 
 
 _FIGURES = frozenset(("Tries", "Ready", "Start", "End", "Ran", "First token", "In", "Cached", "Out",
-                      "Cost", "Steps", "Took", "Round"))  # fmt: skip
+                      "Cost", "Steps", "Took"))  # fmt: skip
 
 
 def _cell(*children: object, kind: str | None = None) -> Markup:
@@ -73,7 +73,17 @@ def steps_table(run: RunView) -> Markup:
             "The command line's --json holds all of them.",
             class_="note",
         )
-    heads = ("Step", "Tool and arguments", "Status", "Tries", "Ready", "Start", "End", "Ran", "Value")
+    heads = (
+        "Step",
+        "Tool and arguments",
+        "Status",
+        "Tries",
+        "Ready",
+        "Start",
+        "End",
+        "Ran",
+        "Value",
+    )
     rows = (_step_row(step, room) for step in shown)
     return join([note, _table("Steps in plan order; times in seconds from the start of the run",
                               heads, rows, "steps")])  # fmt: skip
@@ -89,18 +99,19 @@ def _most_telling(steps: Sequence[StepView]) -> list[StepView]:
 def _step_row(step: StepView, room: int) -> Markup:
     mark = tag("span", "◆", class_="mark", title="on the critical path", role="img",
                aria_label="on the critical path")  # fmt: skip
-    ran = sum(end - start for start, end in step.spans)
     outcome = step.outcome
     return tag(
         "tr",
-        tag("th", tag("code", shorten(step.id, 64)), " ", mark if step.critical else "", scope="row"),
+        tag(
+            "th", tag("code", shorten(step.id, 64)), " ", mark if step.critical else "", scope="row"
+        ),
         _cell(*_call(step), kind="call"),
         _cell(*_status(step), kind="status"),
         _number(outcome.attempts),
         _time(outcome.ready_s),
         _time(outcome.started_s),
         _time(outcome.finished_s),
-        _cell(f"{ran:,.3f}" if step.spans else "–", kind="figure"),
+        _time(step.ran_s),
         _cell(_value(step, room), kind="value"),
     )
 
@@ -159,9 +170,9 @@ def _call_row(call: ModelCall) -> Markup:
     about = "≈" if call.usage.estimated else ""
     return tag(
         "tr",
-        tag("th", call.role, scope="row"),
+        tag("th", shorten(call.role, 24), scope="row"),
         _cell(tag("code", shorten(call.model, 64))),
-        _number(call.round),
+        _cell(call.round),
         _time(call.started_at),
         _time(call.first_token_at),
         _time(call.at),
@@ -189,12 +200,14 @@ def _finding_row(finding: Finding) -> Markup:
     where = f"{finding.line}:{finding.column}" if finding.line else "–"
     snippet = tag("code", shorten(finding.snippet, 200), class_="args") if finding.snippet else ""
     hint = tag("span", shorten(finding.hint, 400), class_="hint") if finding.hint else ""
-    step = tag("span", f" (step {shorten(finding.step, 64)})", class_="none") if finding.step else ""
+    step = (
+        tag("span", f" (step {shorten(finding.step, 64)})", class_="none") if finding.step else ""
+    )
     kind = "s-failed" if finding.severity == "error" else "s-denied"
     return tag(
         "tr",
         tag("th", tag("span", f"{icon} {finding.severity}", class_=f"pill {kind}"), scope="row"),
-        _cell(where, kind="figure"),
+        _cell(where),
         _cell(tag("code", finding.code)),
         _cell(shorten(finding.message, 400), step, snippet, hint, kind="prose"),
     )

@@ -42,6 +42,7 @@ class _Row:
     head: str
     name: str
     kind: str
+    critical: bool
     bars: tuple[tuple[float, float, str], ...]
     marks: tuple[float, ...]
     word: str
@@ -49,7 +50,7 @@ class _Row:
 
 
 def timeline_figure(run: RunView) -> Markup:
-    """The drawing of the whole run, with its legend and, if steps are aggregated, a word on that."""
+    """The drawing of the whole run, with its legend; it says so where steps are aggregated."""
     calls = [_call_row(call) for call in run.calls[:MAX_CALLS]]
     large = len(run.steps) > MAX_ROWS
     rows = calls if large else calls + [_step_row(step) for step in run.steps]
@@ -89,7 +90,10 @@ def _legend(run: RunView, large: bool) -> Markup:
     if not large and any(step.critical for step in run.steps):
         entries.append(("thread critical", "critical path"))
     if run.calls:
-        entries += [("bar silent", "model, before its first token"), ("bar model", "model, writing")]
+        entries += [
+            ("bar silent", "model, before its first token"),
+            ("bar model", "model, writing"),
+        ]
     return legend(entries)
 
 
@@ -139,6 +143,8 @@ def _axis(clock: _Clock, height: float) -> Markup:
 def _step_row(step: StepView) -> _Row:
     begins = step.begins_s
     bars = [(start, end, f"s-{step.status}") for start, end in step.spans]
+    if step.width is None:  # all attempts but the last have failed
+        bars[:-1] = [(start, end, "s-failed") for start, end, _ in bars[:-1]]
     ready = step.outcome.ready_s
     queued = 0.0
     if ready is not None and step.spans:
@@ -146,25 +152,26 @@ def _step_row(step: StepView) -> _Row:
         bars.insert(0, (ready, ready + queued, "queue"))
     elif ready is not None and step.outcome.finished_s is not None:
         bars.append((ready, step.outcome.finished_s, "queue"))
-    ran = sum(end - start for start, end in step.spans)
     done = step.status == "done"
     return _Row(
         key=math.inf if begins is None else begins,
         head=step.id,
         name=step.tool,
         kind=f"s-{step.status}" + (" critical" if step.critical else ""),
+        critical=step.critical,
         bars=tuple(bars),
         marks=(),
-        word=seconds(ran) if done else f"{step.icon} {step.code or step.status}",
-        hover=_step_hover(step, queued, ran),
+        word=seconds(step.ran_s or 0.0) if done else f"{step.icon} {step.code or step.status}",
+        hover=_step_hover(step, queued),
     )
 
 
-def _step_hover(step: StepView, queued: float, ran: float) -> str:
+def _step_hover(step: StepView, queued: float) -> str:
     lines = [f"{step.id}: {step.tool}", f"{step.status} {step.code}".rstrip()]
     if step.spans:
+        started, ended = step.spans[-1]
         lines.append(f"waited {seconds(queued)} for a slot")
-        lines.append(f"ran {seconds(ran)}, from {step.spans[0][0]:.3f} s to {step.spans[-1][1]:.3f} s")
+        lines.append(f"ran {seconds(ended - started)}, from {started:.3f} s to {ended:.3f} s")
     if step.outcome.attempts > 1:
         lines.append(count(step.outcome.attempts, "attempt"))
     if step.critical:
@@ -186,6 +193,7 @@ def _call_row(call: ModelCall) -> _Row:
         head=call.role,
         name=call.model,
         kind="call" + (" s-failed" if call.code not in ("", "stopped") else ""),
+        critical=False,
         bars=((call.started_at, first, "silent"), (first, call.at, "model")),
         marks=marks,
         word=f"✕ {call.code}" if call.code not in ("", "stopped") else took,
@@ -207,6 +215,7 @@ def _row(row: _Row, y: float, clock: _Clock) -> Markup:
             "text",
             tag("tspan", head, class_="head"),
             tag("tspan", fitted(row.name, 25 - len(head)), class_="name", dx=6),
+            tag("tspan", "◆", class_="mark", dx=6) if row.critical else Markup(),
             x=4,
             y=middle + 4,
         ),
@@ -245,10 +254,11 @@ def _by_tool(steps: Sequence[StepView]) -> dict[str, list[StepView]]:
     for step in steps:
         found.setdefault(step.tool, []).append(step)
     ranked = sorted(found.items(), key=lambda item: -len(item[1]))
+    if len(ranked) <= MAX_TOOLS:
+        return dict(ranked)
     rows = dict(ranked[: MAX_TOOLS - 1])
     rest = [step for _, steps in ranked[MAX_TOOLS - 1 :] for step in steps]
-    if rest:
-        rows[f"{len(ranked) - len(rows):,} more tools" if len(ranked) > MAX_TOOLS else rest[0].tool] = rest
+    rows[f"{len(ranked) - len(rows):,} more tools"] = rest
     return rows
 
 

@@ -96,6 +96,13 @@ class StepView:
         return self.outcome.error.code if self.outcome.error else ""
 
     @property
+    def ran_s(self) -> float | None:
+        """Seconds of the last attempt; None if there was none or it has not ended."""
+        if self.outcome.started_s is None or self.outcome.finished_s is None:
+            return None
+        return self.outcome.finished_s - self.outcome.started_s
+
+    @property
     def begins_s(self) -> float | None:
         """When anything of it can first be seen on the clock."""
         times = (self.outcome.ready_s, self.outcome.started_s, self.outcome.finished_s)
@@ -199,9 +206,9 @@ def _spans(events: Iterable[Event], last_s: float) -> dict[str, list[Span]]:
     open: dict[str, dict[int | None, float]] = {}
     for event in events:
         if isinstance(event, StepStarted):
-            open.setdefault(event.step, {})[event.index] = event.at
+            open.setdefault(event.step, {})[event.element] = event.at
         elif isinstance(event, (StepResult, StepError)):
-            started = open.get(event.step, {}).pop(event.index, None)
+            started = open.get(event.step, {}).pop(event.element, None)
             if started is not None:
                 spans.setdefault(event.step, []).append((started, event.at))
         elif isinstance(event, StepEnded):

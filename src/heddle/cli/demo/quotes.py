@@ -96,7 +96,7 @@ class _Service(ThreadingHTTPServer):
         self.call_s = call_s
         self.stopping = Event()
 
-    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401
+    def handle_error(self, request: Any, client_address: Any) -> None:
         """Callers may hang up in the midst of a call: Ctrl-C does."""
 
 

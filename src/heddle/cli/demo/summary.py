@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from typing import TYPE_CHECKING, Any, cast
 
 from heddle.cli.demo import brief, multihop
+from heddle.cli.screen import table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +25,8 @@ __all__ = [
     "to_json",
 ]
 
-_WIDTH = 88
+_WIDTH = 78
+_NO_BREAK = re.compile(r"(?<=\d) (?=s\b)|(?<=\bcap) (?=\d)")
 _REPLIES = (
     "Replies are recorded: they were written beforehand, no model is asked. They stream over HTTP "
     "from a simulated provider, {rate:g} tokens a second after {first:g} s. The tools really run, "
@@ -34,7 +37,7 @@ _QUOTES = "Prices are invented; they come from a local HTTP service over SQLite,
 
 def opening_text(pace: Pace, fast: bool) -> str:
     """What is real here and what is not, and the first question."""
-    parts = [
+    return _lines(
         "heddle demo" + (", everything outside heddle ten times as fast (--fast)" if fast else ""),
         "",
         _wrapped(_REPLIES.format(rate=pace.tokens_per_second, first=pace.first_token_s)),
@@ -43,25 +46,24 @@ def opening_text(pace: Pace, fast: bool) -> str:
         "",
         _wrapped(brief.QUESTION, "   "),
         _wrapped(_QUOTES.format(call=pace.call_s), "   "),
-    ]
-    return "\n".join(parts) + "\n"
+    )
 
 
 def brief_text(shown: Sequence[LaneRun], pace: Pace) -> str:
     """The lanes as a table, with the floor that each of them has; the first is what they beat."""
     slowest = shown[0].figures.makespan_s
     rows = [_HEAD, *(_row(lane, figures, slowest) for lane, _, figures in shown)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
-    table = ["   " + _aligned(row, widths) for row in rows]
+    lines = [f"   {line}" for line in table(rows, right=range(1, len(_HEAD)))]
     lane, result, figures = shown[-1]
     floors = ", ".join(f"{each.figures.floor_s:g} s at cap {each.lane.cap}" for each in shown)
     notes = (
         f"{figures.calls} calls of {pace.call_s:g} s cannot take less than {floors}.",
         f"The planner wrote for {figures.planning_s:.2f} s. Each call starts when its line is "
-        f"there: at {lane.name}, {figures.ahead_s:.2f} s before the plan was complete.",
+        f"there: at {lane.name} the first one did {figures.ahead_s:.2f} s before the plan was "
+        "complete.",
         f"Answer: {result.answer}",
     )
-    return "\n".join([*table, "", *(_wrapped(note, "   ") for note in notes)]) + "\n"
+    return _lines(*lines, "", *(_wrapped(note, "   ") for note in notes))
 
 
 _HEAD = ("lane", "calls took", "not less than", "faster", "most at once", "answer after")
@@ -78,24 +80,13 @@ def _row(lane: Lane, figures: Figures, slowest_s: float) -> tuple[str, ...]:
     )
 
 
-def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
-    first, *rest = (
-        cell.rjust(width) if place else cell.ljust(width)
-        for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-    )
-    return "  ".join([first, *rest])
-
-
 def multihop_heading() -> str:
     """The second question."""
-    return "\n".join(
-        [
-            "2  A question in four steps, each of which needs the one before",
-            "",
-            f"   {multihop.QUESTION}",
-            f"   {multihop.SOURCE}",
-            "",
-        ]
+    return _lines(
+        "2  A question in four steps, each of which needs the one before",
+        "",
+        f"   {multihop.QUESTION}",
+        f"   {multihop.SOURCE}",
     )
 
 
@@ -108,15 +99,14 @@ def multihop_text(result: RunResult) -> str:
         f"Each step waits for the one before: the chain alone is {timing.critical_path_s:.2f} s, "
         f"and no runtime makes it shorter. From question to answer {timing.total_s:.2f} s."
     )
-    parts = [
-        "   Plan, as the model wrote it:",
+    return _lines(
+        "   Plan, as recorded:",
         *(f"     {line}" for line in plan),
         "   Steps:",
         *(f"     {_step(step)}" for step in result.steps),
         f"   Answer: {result.answer} ({right}; HotpotQA says {multihop.GOLD})",
         _wrapped(times, "   "),
-    ]
-    return "\n".join(parts) + "\n"
+    )
 
 
 def _step(step: StepOutcome) -> str:
@@ -135,16 +125,20 @@ def closing_text() -> str:
     """What to try next."""
     return "\n".join(
         [
-            "Recorded: the replies. Real, and measured just now: the tools, the HTTP, the times.",
+            "Recorded: the replies. Real, and measured just now: tools, HTTP, times.",
             "",
             "Next:",
-            "   heddle demo --report demo.html     the cap 9 lane as a page: graph and timeline",
-            "   heddle tools heddle.tools.builtin.calculator     what a planner sees of a tool",
-            "   heddle doctor     which model you could ask",
-            '   heddle ask "…" --tools my_tools.py --model openai:gpt-5-mini',
-            "",
+            *(f"   {line}" for line in table(_NEXT)),
         ]
     )
+
+
+_NEXT = (
+    ("heddle demo --report demo.html", "cap 9 as a page: graph, timeline, steps"),
+    ("heddle tools heddle.tools.builtin.calculator", "a tool as planners see it"),
+    ("heddle doctor", "which models you can ask"),
+    ('heddle ask "…" --tools tools.py --model P:M', "a question of your own"),
+)
 
 
 def to_json(shown: Sequence[LaneRun], hops: RunResult, pace: Pace) -> dict[str, Any]:
@@ -174,5 +168,13 @@ def to_json(shown: Sequence[LaneRun], hops: RunResult, pace: Pace) -> dict[str, 
     }
 
 
+def _lines(*lines: str) -> str:
+    """Lines and an empty one after them."""
+    return "\n".join(lines) + "\n\n"
+
+
 def _wrapped(text: str, indent: str = "") -> str:
-    return textwrap.fill(text, _WIDTH, initial_indent=indent, subsequent_indent=indent)
+    """Text in lines of the page's width; a number stays with its unit."""
+    bound = _NO_BREAK.sub("\N{NO-BREAK SPACE}", text)
+    lines = textwrap.fill(bound, _WIDTH, initial_indent=indent, subsequent_indent=indent)
+    return lines.replace("\N{NO-BREAK SPACE}", " ")

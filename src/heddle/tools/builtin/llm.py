@@ -69,6 +69,7 @@ def llm_tool(model: Model, *, name: str = "llm") -> Tool:
 
 
 async def _ask(model: Model, instruction: str, context: Any) -> Metered:
+    from heddle.models.prices import cost_usd
     from heddle.models.protocol import Message, Request, Usage
 
     messages = (Message("system", _prompt()), Message("user", _question(instruction, context)))
@@ -79,7 +80,8 @@ async def _ask(model: Model, instruction: str, context: Any) -> Metered:
             pieces.append(piece)
         else:
             usage = piece
-    return Metered("".join(pieces).strip(), usage)
+    cost = cost_usd(model.provider, model.name, usage)
+    return Metered("".join(pieces).strip(), usage, cost)
 
 
 def _question(instruction: str, context: Any) -> str:

@@ -11,8 +11,7 @@ import sys
 from contextlib import asynccontextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import click
-
+from heddle.cli.screen import is_terminal, say
 from heddle.engine.events import ModelCall, RunFinished, StepStarted
 from heddle.engine.state import fold
 
@@ -35,6 +34,7 @@ _LOOKS = {
     "running": ("▸", "bold yellow"),
     "done": ("✓", "green"),
     "skipped": ("–", "dim"),
+    "cancelled": ("–", "dim"),
 }
 _BAD = ("✗", "bold red")
 
@@ -67,14 +67,14 @@ async def watching(panes: Sequence[Pane], *, quiet: bool = False) -> AsyncGenera
 
 def _live() -> Live | None:
     """A picture to draw on, where stderr is a terminal and rich is installed."""
+    if not is_terminal(sys.stderr):
+        return None
     try:
         from rich.console import Console
         from rich.live import Live
     except ImportError:
         return None
-    console = Console(file=sys.stderr, highlight=False)
-    if not console.is_terminal or console.is_dumb_terminal:
-        return None
+    console = Console(file=sys.stderr, highlight=False, force_terminal=True)
     return Live(console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False)
 
 
@@ -90,7 +90,8 @@ def _picture(panes: Sequence[Pane]) -> Text:
     parts: list[Text] = []
     for pane in panes:
         state = fold(pane.log.events)
-        seconds = state.last_s if state.finished else pane.log.now()
+        begun = bool(pane.log.events)  # asking a log for the time before that starts its clock
+        seconds = pane.log.now() if begun and not state.finished else state.last_s
         parts.append(Text.assemble(
             (f"  {pane.name:<14}", "bold"), f" {seconds:5.1f} s   ", *_doing(state), "\n"
         ))  # fmt: skip
@@ -135,7 +136,7 @@ def _teller(panes: Sequence[Pane]) -> Callable[[], None]:
             told[place] += len(news)
             for event in news:
                 if line := _line(event, pane.log.events):
-                    click.echo(f"{pane.name}: {line}", err=True)
+                    say(f"{pane.name}: {line}")
 
     return tell
 
