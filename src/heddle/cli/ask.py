@@ -1,0 +1,101 @@
+"""`heddle ask`: plan a question, run the plan, answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from heddle.cli import options
+from heddle.cli.findings import say_findings
+from heddle.cli.reading import question_of, writable
+from heddle.errors import ConfigError
+
+if TYPE_CHECKING:
+    from heddle.agent import Agent
+    from heddle.engine.log import EventLog
+    from heddle.engine.result import RunResult
+    from heddle.engine.round import Approve
+
+__all__ = ["ask", "refuse_without_planner"]
+
+
+@click.command
+@click.argument("question")
+@options.planning
+@options.run_limits
+@click.option(
+    "--join",
+    default="best-effort",
+    show_default=True,
+    metavar="POLICY",
+    help="Results to wait for: best-effort, all, any, quorum:K.",
+)
+@options.yes
+@options.report_file
+@options.quiet
+@options.as_json
+def ask(
+    question: str,
+    tool_specs: tuple[str, ...],
+    input_specs: tuple[str, ...],
+    model: str | None,
+    planner_model: str | None,
+    joiner_model: str | None,
+    strategy: str,
+    concurrency: int | None,
+    timeout: float | None,
+    per_provider: tuple[tuple[str, int], ...],
+    rpm: tuple[tuple[str, float], ...],
+    join: str,
+    yes: bool,
+    report: str | None,
+    quiet: bool,
+    as_json: bool,
+) -> int:
+    """Answer QUESTION (- for stdin): plan, run the plan while it is written, join the results."""
+    from heddle.agent import Agent
+    from heddle.cli.outcome import give_result
+    from heddle.cli.running import carry_out
+    from heddle.engine.execution import specs_of
+
+    question = question_of(question)
+    writable(report)
+    inputs = options.input_values(input_specs)
+    refuse_without_planner(model, planner_model)
+    tools = options.toolset(tool_specs)
+    limits = options.limits(concurrency, timeout, per_provider, rpm)
+    asked = options.models(model, planner_model, joiner_model)
+
+    async def work(log: EventLog, approve: Approve | None) -> RunResult:
+        agent = Agent(asked, tools, strategy=strategy, limits=limits, approve=approve, join=join)
+        return await _answer(agent, question, inputs, log)
+
+    specs = specs_of({tool.spec.name: tool for tool in tools})
+    result = carry_out(work, specs, limits, quiet=quiet or as_json, yes=yes)
+    if not as_json:
+        for plan in result.plans:
+            say_findings(plan.findings, plan.text, f"plan of round {plan.round}")
+    return give_result(result, as_json=as_json, quiet=quiet, report=report)
+
+
+async def _answer(agent: Agent, question: str, inputs: dict[str, Any], log: EventLog) -> RunResult:
+    try:
+        return await agent.run(question, inputs=inputs, log=log)
+    finally:
+        await agent.aclose()
+
+
+def refuse_without_planner(model: str | None, planner_model: str | None) -> None:
+    """Refuse to plan when there is nobody to plan.
+
+    Raises:
+        ConfigError: no model was named.
+    """
+    if not (model or planner_model):
+        raise ConfigError(
+            "no model was given",
+            code="no-model",
+            hint="pass --model PROVIDER:NAME, as in openai:gpt-5-mini, ollama:llama3.2 or "
+            "replay:FILE",
+        )

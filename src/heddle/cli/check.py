@@ -1,0 +1,79 @@
+"""`heddle check`: verify a plan; run nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from heddle.cli import options
+from heddle.cli.findings import has_errors, say_findings
+from heddle.cli.reading import read_plan
+from heddle.cli.screen import give_json, say
+
+if TYPE_CHECKING:
+    from heddle.plan.findings import Finding
+    from heddle.plan.ir import Plan
+    from heddle.plan.spec import ToolSpec
+
+__all__ = ["check"]
+
+
+@click.command
+@click.argument("plan_file", metavar="PLAN")
+@options.tools
+@click.option("--dialect", default="auto", show_default=True, help="The plan's dialect.")
+@options.quiet
+@options.as_json
+def check(
+    plan_file: str, tool_specs: tuple[str, ...], dialect: str, quiet: bool, as_json: bool
+) -> int:
+    """Verify PLAN (a file, or - for stdin); run nothing.
+
+    Without --tools only what needs no tools is checked. Exit status 3 with an error finding, 0
+    with warnings only.
+    """
+    tools = options.toolset(tool_specs) if tool_specs else None
+    plan = read_plan(plan_file, dialect)
+    findings = _findings(plan, None if tools is None else {t.spec.name: t.spec for t in tools})
+    if as_json:
+        give_json(_to_json(plan, findings, tools_checked=tools is not None))
+    else:
+        if tools is None and not quiet:
+            say("no --tools: names, arguments and types of tools are not checked", label="note: ")
+        say_findings(findings, plan.text, plan_file, stdout=True)
+        if not findings:
+            say("no findings", stdout=True)
+    return 3 if has_errors(findings) else 0
+
+
+def _findings(plan: Plan, specs: dict[str, ToolSpec] | None) -> list[Finding]:
+    from heddle.engine.execution import specs_of
+    from heddle.plan import verify
+
+    known = _any_tools(plan) if specs is None else {**specs_of({}), **specs}
+    return verify.check(plan, known)
+
+
+def _any_tools(plan: Plan) -> dict[str, ToolSpec]:
+    """For each tool that a plan names, one that takes whatever the plan gives it."""
+    from heddle.plan.spec import ToolSpec
+
+    taken: dict[str, dict[str, object]] = {}
+    for step in plan.steps:
+        taken.setdefault(step.tool, {}).update({name: {} for name in step.args})
+    return {
+        name: ToolSpec(name, parameters={"properties": properties, "additionalProperties": True})
+        for name, properties in taken.items()
+    }
+
+
+def _to_json(plan: Plan, findings: list[Finding], *, tools_checked: bool) -> dict[str, object]:
+    from heddle.engine.result import finding_to_json
+
+    return {
+        "dialect": plan.dialect,
+        "steps": len(plan.entries),
+        "tools_checked": tools_checked,
+        "findings": [finding_to_json(finding) for finding in findings],
+    }

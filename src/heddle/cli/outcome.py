@@ -1,0 +1,141 @@
+"""What a run gave, for people or as JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from heddle.cli.faults import say_error
+from heddle.cli.live import COLOURS
+from heddle.cli.screen import give, give_json, one_line, say, seconds, table
+from heddle.engine.round import sinks
+from heddle.errors import HeddleError
+
+if TYPE_CHECKING:
+    from heddle.engine.result import RunResult, StepOutcome
+
+__all__ = ["give_result", "peak_in_flight"]
+
+_MOST_ROWS = 60
+
+
+def give_result(
+    result: RunResult, *, as_json: bool = False, quiet: bool = False, report: str | None = None
+) -> int:
+    """Write a result: the answer to stdout, steps and figures to stderr; give the exit status.
+
+    Args:
+        result: of a finished or an interrupted run.
+        as_json: print the one object instead.
+        quiet: no steps and no figures.
+        report: where to write the page; None for nowhere.
+    """
+    status = result.exit_status
+    if report is not None and not _written(result, report):
+        status = status if status in (130, 70) else 2
+    if as_json:
+        give_json(result.to_json())
+        return status
+    if not quiet and result.steps:
+        _say_steps(result.steps)
+        say(_figures(result))
+    if not quiet and result.usage.model_calls:
+        say(_usage(result))
+    _give_answer(result)
+    if result.error is not None:
+        interrupted = result.error.exit_status == 130
+        say_error(result.error.message, result.error.hint, label="" if interrupted else "error: ")
+    return status
+
+
+def _written(result: RunResult, path: str) -> bool:
+    from heddle.web.report import write_report
+
+    try:
+        write_report(result, path)
+    except HeddleError as error:
+        say_error(error.message, error.hint)
+        return False
+    return True
+
+
+def _give_answer(result: RunResult) -> None:
+    """The answer, or the value of each step that nothing uses."""
+    if result.answer is not None:
+        give(_text(result.answer))
+        return
+    if result.plan is None or result.status not in ("succeeded", "partial"):
+        return
+    ends = set(sinks(result.plan))
+    for step in result.steps:
+        if step.id in ends and step.status == "done":
+            give(f"{step.id}: {_text(step.value)}")
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)
+
+
+# -- steps and figures ---------------------------------------------------------------------------
+
+
+def _say_steps(steps: list[StepOutcome]) -> None:
+    """A table of the steps; of many, those that are not done first."""
+    shown = steps
+    if len(steps) > _MOST_ROWS:
+        shown = sorted(steps, key=lambda step: step.status == "done")[:_MOST_ROWS]
+    lines = table([_row(step) for step in shown], right=(2,))
+    for step, line in zip(shown, lines, strict=True):
+        width = len(step.status)
+        say(line[width:], label=line[:width], fg=COLOURS.get(step.status, ""))
+    if len(shown) < len(steps):
+        say(f"… {len(steps) - len(shown):,} more steps, all of them done or like these")
+
+
+def _row(step: StepOutcome) -> tuple[str, ...]:
+    ran = None
+    if step.started_s is not None and step.finished_s is not None:
+        ran = step.finished_s - step.started_s
+    if step.error is None:
+        note = one_line(step.value, 60) if step.status == "done" else ""
+    else:
+        said = step.error.message if step.error.message != step.error.code else ""
+        note = one_line(": ".join(filter(None, (step.error.code, said))), 90)
+    return step.status, one_line(step.id, 16), seconds(ran), one_line(step.tool, 24), note
+
+
+def _figures(result: RunResult) -> str:
+    timing = result.timing
+    longer = ""
+    if timing.makespan_s > 0 and timing.sequential_s >= timing.makespan_s:
+        longer = f" ({timing.sequential_s / timing.makespan_s:.1f}× as long)"
+    return (
+        f"makespan {seconds(timing.makespan_s)} · critical path {seconds(timing.critical_path_s)}"
+        f" · one by one would have taken {seconds(timing.sequential_s)}{longer}"
+        f" · peak in flight {peak_in_flight(result)}"
+    )
+
+
+def _usage(result: RunResult) -> str:
+    usage = result.usage
+    cost = "price not known" if usage.cost_usd is None else f"{usage.cost_usd:.4f} USD"
+    cached = f" ({usage.cached_input_tokens:,} cached)" if usage.cached_input_tokens else ""
+    return (
+        f"model calls {usage.model_calls} · tokens {usage.input_tokens:,} in{cached}, "
+        f"{usage.output_tokens:,} out{' (estimated)' if usage.estimated else ''} · {cost}"
+        f" · total {seconds(result.timing.total_s)}"
+    )
+
+
+def peak_in_flight(result: RunResult) -> int:
+    """The most steps that ran at one time; one that ends when another starts makes room first."""
+    moments: list[tuple[float, int]] = []
+    for step in result.steps:
+        if step.started_s is not None:
+            moments.append((step.started_s, 1))
+            moments.append((step.finished_s or result.timing.total_s, -1))
+    running = peak = 0
+    for _, change in sorted(moments):
+        running += change
+        peak = max(peak, running)
+    return peak

@@ -1,0 +1,72 @@
+"""`heddle run`: run a plan; no planner."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from heddle.cli import options
+from heddle.cli.findings import say_findings
+from heddle.cli.reading import read_plan, writable
+
+if TYPE_CHECKING:
+    from heddle.engine.log import EventLog
+    from heddle.engine.result import RunResult
+    from heddle.engine.round import Approve
+
+__all__ = ["run"]
+
+
+@click.command
+@click.argument("plan_file", metavar="PLAN")
+@options.tools
+@options.inputs
+@click.option("--model", metavar="P:M", help="What llm steps ask: PROVIDER:MODEL.")
+@click.option("--dialect", default="auto", show_default=True, help="The plan's dialect.")
+@options.run_limits
+@options.yes
+@options.report_file
+@options.quiet
+@options.as_json
+def run(
+    plan_file: str,
+    tool_specs: tuple[str, ...],
+    input_specs: tuple[str, ...],
+    model: str | None,
+    dialect: str,
+    concurrency: int | None,
+    timeout: float | None,
+    per_provider: tuple[tuple[str, int], ...],
+    rpm: tuple[tuple[str, float], ...],
+    yes: bool,
+    report: str | None,
+    quiet: bool,
+    as_json: bool,
+) -> int:
+    """Run PLAN (a file, or - for stdin). A plan with an error finding is rejected: nothing runs."""
+    from heddle.cli.outcome import give_result
+    from heddle.cli.running import carry_out
+    from heddle.engine.execution import execute, specs_of
+
+    writable(report)
+    plan = read_plan(plan_file, dialect)
+    tools = options.toolset(tool_specs)
+    inputs = options.input_values(input_specs)
+    limits = options.limits(concurrency, timeout, per_provider, rpm)
+    asked = options.models(model).get("")
+
+    async def work(log: EventLog, approve: Approve | None) -> RunResult:
+        try:
+            return await execute(
+                plan, tools, inputs=inputs, model=asked, limits=limits, approve=approve, log=log
+            )
+        finally:
+            if asked is not None:
+                await asked.aclose()
+
+    specs = specs_of({tool.spec.name: tool for tool in tools})
+    result = carry_out(work, specs, limits, quiet=quiet or as_json, yes=yes)
+    if not as_json:
+        say_findings(result.findings, plan.text, plan_file)
+    return give_result(result, as_json=as_json, quiet=quiet, report=report)

@@ -1,0 +1,91 @@
+"""A run from the command line: shown while it lasts, stopped by Ctrl-C, read from its log.
+
+While it lasts, file descriptor 1 leads to stderr: whatever a tool or its subprocess prints, stdout
+holds the result and nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from heddle.cli.approval import approver
+from heddle.cli.faults import INTERRUPTED
+from heddle.cli.live import view_of
+from heddle.engine.log import EventLog
+from heddle.engine.result import RunError, RunResult, result_of
+from heddle.engine.state import fold
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Generator, Mapping
+
+    from heddle.engine.round import Approve
+    from heddle.plan.limits import Limits
+    from heddle.plan.spec import ToolSpec
+
+    Work: TypeAlias = Callable[[EventLog, Approve | None], Coroutine[Any, Any, RunResult]]
+
+__all__ = ["carry_out", "results_only"]
+
+
+def carry_out(
+    work: Work,
+    specs: Mapping[str, ToolSpec],
+    limits: Limits,
+    *,
+    quiet: bool = False,
+    yes: bool = False,
+) -> RunResult:
+    """Run something to its end, or to Ctrl-C.
+
+    Args:
+        work: starts the run, with the log that it is to fill and whom it asks before effects.
+        specs: the tools of the run.
+        limits: its bounds.
+        quiet: show nothing.
+        yes: approve effects without asking.
+
+    Raises:
+        HeddleError: what the run raised before it began.
+    """
+    view = view_of(specs, limits, quiet=quiet)
+    log = EventLog(*view.sinks)
+    try:
+        with results_only(), view:
+            approve = approver(view, specs, yes=yes)
+            return asyncio.run(view.watch(log, work(log, approve)))
+    except KeyboardInterrupt:
+        return _interrupted(log, limits)
+
+
+@contextlib.contextmanager
+def results_only() -> Generator[None]:
+    """Lead what anybody writes to stdout to stderr, for a while."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+def _interrupted(log: EventLog, limits: Limits) -> RunResult:
+    """What there is of a run that was stopped."""
+    state = fold(log.events)
+    unseen = [step.id for step in state.steps.values() if step.status == "unknown"]
+    hint = f"nobody saw the outcome of step {', '.join(unseen)}: look for it" if unseen else ""
+    return result_of(
+        state,
+        [],
+        log.events,
+        slots=(limits.concurrency, {}),
+        answer=None,
+        error=RunError("interrupted", "interrupted", hint, INTERRUPTED),
+        findings=[finding for round in state.rounds for finding in round.findings],
+    )
