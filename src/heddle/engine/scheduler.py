@@ -75,8 +75,8 @@ class Node:
     """What the scheduler knows of a step; `step` is None while its place is a hole."""
 
     __slots__ = (
-        "attempt", "begun", "deadline", "dependents", "ending", "gates", "id", "leases", "n", "rank",
-        "spec", "status", "step", "task", "tolerant", "value", "waiting",
+        "attempt", "begun", "deadline", "dependents", "ending", "gates", "id", "leases", "n",
+        "rank", "spec", "status", "step", "task", "tolerant", "value", "waiting",
     )  # fmt: skip
 
     def __init__(self, id: str, n: int) -> None:
