@@ -21,12 +21,13 @@ MAX_ROWS = 1000
 MAX_VALUE = 4096  # characters of one value
 MAX_VALUES = 512 * 1024  # characters of all values
 MAX_FINDINGS = 200
+LONG = 100  # rows that the page shows without a frame of their own
 SHORT = 72  # characters of a value before it folds
 ARGUMENTS = 200
 
 
-def _table(caption: str, heads: Sequence[str], rows: Iterable[Markup], kind: str) -> Markup:
-    """A table in a frame that scrolls by itself; a head that ends in (s) stands over figures."""
+def _table(caption: str, heads: Sequence[str], rows: Sequence[Markup], kind: str) -> Markup:
+    """A table in a frame that scrolls by itself: sideways, and downwards where it is long."""
     head = join(
         tag("th", name, scope="col", class_="figure" if name in _FIGURES else None)
         for name in heads
@@ -38,7 +39,8 @@ def _table(caption: str, heads: Sequence[str], rows: Iterable[Markup], kind: str
         tag("tbody", join(rows)),
         class_=kind,
     )
-    return tag("div", table, class_="scroll", tabindex=0, role="region", aria_label=caption)
+    frame = "scroll tall" if len(rows) > LONG else "scroll"
+    return tag("div", table, class_=frame, tabindex=0, role="region", aria_label=caption)
 
 
 _FIGURES = frozenset(("Tries", "Ready", "Start", "End", "Ran", "First token", "In", "Cached", "Out",
@@ -84,7 +86,7 @@ def steps_table(run: RunView) -> Markup:
         "Ran",
         "Value",
     )
-    rows = (_step_row(step, room) for step in shown)
+    rows = [_step_row(step, room) for step in shown]
     return join([note, _table("Steps in plan order; times in seconds from the start of the run",
                               heads, rows, "steps")])  # fmt: skip
 
@@ -163,7 +165,7 @@ def calls_table(calls: Sequence[ModelCall]) -> Markup:
     caption = "Model calls; times in seconds from the start of the run"
     if len(shown) < len(calls):
         caption += f"; the first {len(shown):,} of {len(calls):,}"
-    return _table(caption, heads, map(_call_row, shown), "calls")
+    return _table(caption, heads, [_call_row(call) for call in shown], "calls")
 
 
 def _call_row(call: ModelCall) -> Markup:
@@ -192,7 +194,7 @@ def findings_table(findings: Sequence[Finding]) -> Markup:
         shown = sorted(shown, key=lambda finding: finding.severity)[:MAX_FINDINGS]
         caption += f"; {MAX_FINDINGS} of {len(findings):,}, errors first"
     heads = ("Severity", "Line:column", "Code", "What is wrong, and what to do")
-    return _table(caption, heads, map(_finding_row, shown), "findings")
+    return _table(caption, heads, [_finding_row(finding) for finding in shown], "findings")
 
 
 def _finding_row(finding: Finding) -> Markup:
