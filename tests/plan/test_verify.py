@@ -239,7 +239,7 @@ def test_a_reference_to_no_step_wherever_it_stands(fields):
     finding = only(Step("1", "rich", {"x": 1}), Step("2", "anything", **fields))
     assert finding.code == "unknown-reference"
     assert finding.message == "step 2: there is no step 9 to refer to"
-    assert finding.hint == "refer to a step before it, up to 1"
+    assert finding.hint == "refer to a step before it; the last one is 1"
 
 
 def test_a_reference_to_a_later_step():

@@ -184,7 +184,7 @@ def _unknown_reference(case: Case) -> Iterator[Said]:
     last = printable(next(reversed(scope.known), ""))
     for name in case.names:
         if name not in scope.known and name != case.step.id and name not in scope.coming:
-            hint = "refer to a step before it" + (f", up to {last}" if last else "")
+            hint = "refer to a step before it" + (f"; the last one is {last}" if last else "")
             yield f"there is no step {printable(name)} to refer to", hint
 
 
