@@ -18,8 +18,8 @@ from heddle.engine.state import fold
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
 
+    from rich.console import Group
     from rich.live import Live
-    from rich.text import Text
 
     from heddle.engine.events import Event
     from heddle.engine.log import EventLog
@@ -84,20 +84,21 @@ async def _paint(draw: Callable[[], None]) -> None:
         await asyncio.sleep(_FRAME_S)
 
 
-def _picture(panes: Sequence[Pane]) -> Text:
+def _picture(panes: Sequence[Pane]) -> Group:
+    from rich.console import Group
+    from rich.padding import Padding
     from rich.text import Text
 
-    parts: list[Text] = []
+    parts: list[Text | Padding] = []
     for pane in panes:
         state = fold(pane.log.events)
         begun = bool(pane.log.events)  # asking a log for the time before that starts its clock
         seconds = pane.log.now() if begun and not state.finished else state.last_s
-        parts.append(Text.assemble(
-            (f"  {pane.name:<14}", "bold"), f" {seconds:5.1f} s   ", *_doing(state), "\n"
-        ))  # fmt: skip
-        cells = [_cell(step) for step in state.steps.values()]
-        parts.append(Text.assemble("    ", *cells, "\n\n"))
-    return Text.assemble(*parts)
+        clock = (f"  {pane.name:<14}", "bold"), f" {seconds:5.1f} s   "
+        cells = (_cell(step) for step in state.steps.values())
+        parts.append(Text.assemble(*clock, *_doing(state)))
+        parts.append(Padding(Text.assemble(*cells), (0, 0, 1, 4)))
+    return Group(*parts)
 
 
 def _doing(state: RunState) -> list[tuple[str, str]]:
