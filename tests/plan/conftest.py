@@ -1,0 +1,6 @@
+"""Test support that several folders share lies in the folder above."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
