@@ -162,7 +162,13 @@ class Agent:
             RuntimeError: an event loop is running already.
             ConfigError: the question is empty.
         """
-        return run_now(self.run(question, inputs=inputs))
+        return run_now(self._run_once(question, inputs))
+
+    async def _run_once(self, question: str, inputs: Mapping[str, Any] | None) -> RunResult:
+        try:
+            return await self.run(question, inputs=inputs)
+        finally:
+            await self.aclose()  # connections belong to this loop, which ends here
 
     async def stream(
         self, question: str, *, inputs: Mapping[str, Any] | None = None

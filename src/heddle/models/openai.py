@@ -45,7 +45,8 @@ class OpenAIModel:
         base_url: up to and without "/chat/completions".
         api_key: sent as a bearer token; "" for none. It shows in no text of ours.
         key_variable: where a person would look for the key, for hints.
-        stall_timeout_s: seconds that a stream may be silent.
+        stall_timeout_s: seconds that a stream may be silent; a backstop, whoever asks has a
+            bound of its own (`Limits.stall_timeout_s`).
 
     Raises:
         ConfigError: `bad-base-url` or `bad-key`, for what cannot be sent at all.
@@ -59,7 +60,7 @@ class OpenAIModel:
         base_url: str = "https://api.openai.com/v1",
         api_key: str = "",
         key_variable: str = "OPENAI_API_KEY",
-        stall_timeout_s: float = 60.0,
+        stall_timeout_s: float = 600.0,
     ) -> None:
         self.name = name
         self.provider = provider
