@@ -186,12 +186,14 @@ def of_shape(
     ]
     diary.plan(0.0, *steps)
     diary.accept(0.0)
-    for n in range(len(before)):
-        at = n * 0.001
+    ends: list[float] = []
+    for n, sources in enumerate(before):
+        at = max((ends[source] for source in sources), default=0.001 * n)
+        ends.append(at + 0.04 + n % 7 * 0.01)
         if n % 97 == 96:
-            diary.failed(str(n), at, at + 0.01, at + 0.02, "tool-failed", "no luck")
+            diary.failed(str(n), at, at + 0.01, ends[n], "tool-failed", "no luck")
         else:
-            diary.ran(str(n), at, at + 0.01, at + 0.05, value)
+            diary.ran(str(n), at, at + 0.01, ends[n], value)
     return diary.result("done", slots=64)
 
 

@@ -37,12 +37,13 @@ MARGIN = 10
 
 @dataclass(frozen=True, slots=True)
 class _Box:
-    """One box: its two lines, its mark, and what hovering tells."""
+    """One box: its two lines, its mark, the number of its steps by status, what hovering tells."""
 
     head: str
     name: str
     line: str
     status: str
+    counts: dict[str, int]
     critical: bool
     hover: str
 
@@ -51,14 +52,18 @@ def graph_figure(steps: Sequence[StepView]) -> Markup:
     """The drawing of all steps, with its legend and, if it is not step by step, a word on that."""
     if _is_small(steps):
         boxes, before = [_step_box(step) for step in steps], [step.before for step in steps]
+        group_of: Sequence[int] = range(len(steps))
         weights: dict[tuple[int, int], int] = {}
         note = ""
     else:
-        boxes, before, weights, note = _grouped(steps)
+        boxes, before, group_of, weights, note = _grouped(steps)
+    if all(step.begins_s is None for step in steps):
+        note += " Nothing of this plan was run."
+    path = [group_of[step.place] for step in steps if step.critical]
     return join(
         [
             tag("p", note, class_="note") if note else Markup(),
-            _draw(boxes, layered(before), weights, _words(steps)),
+            _draw(boxes, layered(before), weights, set(pairwise(path)), _words(steps)),
             _legend(steps),
         ]
     )
@@ -94,7 +99,7 @@ def _legend(steps: Sequence[StepView]) -> Markup:
 
 def _step_box(step: StepView) -> _Box:
     took = "" if step.ran_s is None else seconds(step.ran_s)
-    line = took if step.status == "done" else f"{step.status} {step.code}"
+    line = took if step.status == "done" else step.code or step.status
     if step.width is not None:
         line = f"{line} · map of {step.width:,}"
     hover = f"{step.id}: {step.tool}\n{step.status} {step.code}".rstrip()
@@ -105,6 +110,7 @@ def _step_box(step: StepView) -> _Box:
         name=step.tool,
         line=line,
         status=step.status,
+        counts={step.status: 1},
         critical=step.critical,
         hover=f"{hover}\nran {took}" if took else hover,
     )
@@ -112,8 +118,8 @@ def _step_box(step: StepView) -> _Box:
 
 def _grouped(
     steps: Sequence[StepView],
-) -> tuple[list[_Box], list[list[int]], dict[tuple[int, int], int], str]:
-    """Boxes for the steps of one tool in one band of depths, and the thickest threads."""
+) -> tuple[list[_Box], list[list[int]], list[int], dict[tuple[int, int], int], str]:
+    """Boxes for groups, their threads, the group of each step, the thickness of threads, a note."""
     group_of, members, per_band = _groups(steps)
     weights: dict[tuple[int, int], int] = {}
     bands = [band for band, _ in members]
@@ -135,7 +141,7 @@ def _grouped(
     )
     if len(weights) > len(thick):
         note += f" The {len(thick)} thickest of {len(weights):,} threads are shown."
-    return boxes, before, {pair: weights[pair] for pair in thick}, note
+    return boxes, before, group_of, {pair: weights[pair] for pair in thick}, note
 
 
 def _groups(
@@ -171,6 +177,7 @@ def _group_box(steps: list[StepView]) -> _Box:
         name=name,
         line=words if len(counts) > 1 else next(iter(counts)),
         status=worst,
+        counts=counts,
         critical=any(step.critical for step in steps),
         hover=f"{name}: {words}",
     )
@@ -184,7 +191,11 @@ _WORST_FIRST = ("failed", "unknown", "denied", "hole", "cancelled", "skipped", "
 
 
 def _draw(
-    boxes: Sequence[_Box], layout: Layout, weights: dict[tuple[int, int], int], words: str
+    boxes: Sequence[_Box],
+    layout: Layout,
+    weights: dict[tuple[int, int], int],
+    path: set[tuple[int, int]],
+    words: str,
 ) -> Markup:
     column_of = {node: x for x, column in enumerate(layout.columns) for node in column}
     at: dict[int, tuple[float, float]] = {
@@ -193,15 +204,15 @@ def _draw(
     }
     width = 2 * MARGIN + len(layout.columns) * (WIDTH + GAP_X) - GAP_X
     height = 2 * MARGIN + max(layout.y, default=0.0) * PITCH + HEIGHT
-    body = [*_threads(boxes, layout, weights, at)]
+    body = [*_threads(layout, weights, path, at)]
     body += [_box(box, *at[node]) for node, box in enumerate(boxes)]
     return drawing("graph", "The plan as a graph", words, width, height, join(body))
 
 
 def _threads(
-    boxes: Sequence[_Box],
     layout: Layout,
     weights: dict[tuple[int, int], int],
+    path: set[tuple[int, int]],
     at: dict[int, tuple[float, float]],
 ) -> list[Markup]:
     """The links; first all ordinary ones, then the thick ones, then those of the critical path."""
@@ -209,7 +220,7 @@ def _threads(
     heavy: dict[tuple[int, int], int] = {}
     for (source, target), route in layout.routes.items():
         pairs = list(pairwise(route))
-        if boxes[source].critical and boxes[target].critical:
+        if (source, target) in path:
             marked.update(pairs)
         for pair in pairs:
             heavy[pair] = heavy.get(pair, 0) + weights.get((source, target), 1)
@@ -257,7 +268,7 @@ def _box(box: _Box, x: float, middle: float) -> Markup:
         "g",
         tag("title", box.hover),
         tag("rect", x=x, y=y, width=WIDTH, height=HEIGHT, rx=7, class_="face"),
-        tag("path", d=f"M{x + 4:.1f} {y + 9:.1f}v{HEIGHT - 18}", class_="edge"),
+        *_stripe(box.counts, x + 5, y + 9),
         tag(
             "text",
             tag("tspan", head, class_="head"),
@@ -275,3 +286,17 @@ def _box(box: _Box, x: float, middle: float) -> Markup:
         ),
         class_=kind,
     )
+
+
+def _stripe(counts: dict[str, int], x: float, y: float) -> list[Markup]:
+    """The colours of the statuses, in proportion; each is tall enough to be seen."""
+    tall = HEIGHT - 18.0
+    least = 3.0
+    spare = tall - least * len(counts)
+    total = sum(counts.values())
+    out: list[Markup] = []
+    for status, number in counts.items():
+        part = least + spare * number / total
+        out.append(tag("path", d=f"M{x:.1f} {y:.1f}v{part:.1f}", class_=f"edge s-{status}"))
+        y += part
+    return out

@@ -116,7 +116,7 @@ def _sections(run: RunView) -> Iterator[Markup]:
         yield _section("findings", "Findings", findings_table(result.findings))
     if run.steps:
         yield _section("plan", "The plan", graph_figure(run.steps))
-    if run.steps or run.calls:
+    if run.end_s > 0:
         yield _section("time", "The timeline", timeline_figure(run))
     if run.steps:
         yield _section("steps", "The steps", steps_table(run))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from heddle.web.figure import drawing, fitted, legend, path_of, tally
@@ -84,9 +85,12 @@ def _note(run: RunView) -> str:
 
 
 def _legend(run: RunView, large: bool) -> Markup:
-    ended = tally(step.status for step in run.steps)
     entries = [("bar queue", "ready, waiting for a slot")] if run.steps else []
-    entries += [(f"bar s-{status}", f"{ICONS[status]} {status}") for status in ended]
+    if large:
+        entries += [("bar s-done", "running"), ("bar s-failed", "✕ ended badly")]
+    else:
+        ended = tally(step.status for step in run.steps)
+        entries += [(f"bar s-{status}", f"{ICONS[status]} {status}") for status in ended]
     if not large and any(step.critical for step in run.steps):
         entries.append(("thread critical", "critical path"))
     if run.calls:
@@ -270,21 +274,21 @@ def _tool_row(name: str, steps: Sequence[StepView], y: float, clock: _Clock) -> 
     base = y + TOOL_ROW - 5
     counts = tally(step.status for step in steps)
     bad = {clock.x(at) for step in steps if step.status in _BAD for at in _ends(step)}
-    peak = max(running, default=0.0)
+    peak = _peak([span for step in steps for span in step.spans])
     words = ", ".join(f"{number:,} {status}" for status, number in counts.items())
     return tag(
         "g",
-        tag("title", f"{name}: {words}; at most {peak:.0f} at once"),
+        tag("title", f"{name}: {words}; at most {peak:,} at once"),
         tag("rect", x=0, y=y, width=WIDTH, height=TOOL_ROW, class_="hit"),
         tag("text", fitted(name, 24), x=4, y=y + 20, class_="head"),
         tag("text", f"×{len(steps):,}", x=4, y=y + 36, class_="small"),
         tag("path", d=_area(both, high, base), class_="area queue"),
-        tag("path", d=_area(running, high, base), class_="area s-done"),
+        tag("path", d=_area(running, high, base), class_="area"),
         *(
             tag("path", d=f"M{x:.0f} {y + 3:.0f}v5", class_="miss")
             for x in sorted({round(x) for x in bad})
         ),
-        tag("text", f"up to {peak:,.0f} at once", x=WIDTH - RIGHT + 7, y=y + 20, class_="small"),
+        tag("text", f"up to {peak:,} at once", x=WIDTH - RIGHT + 7, y=y + 20, class_="small"),
         tag("text", _misses(counts), x=WIDTH - RIGHT + 7, y=y + 36, class_="small bad"),
         class_="row",
     )
@@ -327,6 +331,12 @@ def _in_flight(spans: Iterable[Span], end_s: float) -> list[float]:
         level += slope[place]
         out.append(level + inside[place])
     return out
+
+
+def _peak(spans: Sequence[Span]) -> int:
+    """How many spans were open at once, at most; one that ends makes room for the next."""
+    changes = sorted([(end, -1) for _, end in spans] + [(start, 1) for start, _ in spans])
+    return max(accumulate(change for _, change in changes), default=0)
 
 
 def _area(values: Sequence[float], high: float, base: float) -> str:
