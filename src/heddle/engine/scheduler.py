@@ -282,6 +282,7 @@ class Scheduler:
             waits = node.status in ("waiting", "ready")
             if waits and node.spec is not None and node.spec.effectful:
                 self._settle_in_turn((node, status, code, ""))
+        self._pump()
 
     def fail_hole(self, id: str, code: str, message: str) -> None:
         """Nothing will fill this hole: it fails like a step."""
@@ -375,7 +376,7 @@ class Scheduler:
         while ready and self._in_flight < self.limits.concurrency:
             node = heappop(ready)[2]
             if node.status != "ready":
-                self._unpark_behind(node)
+                self._pass_on(node)
                 continue
             if node.gates and not self._take_slots(node):
                 continue
@@ -389,48 +390,63 @@ class Scheduler:
     def _take_slots(self, node: Node) -> bool:
         """Take a slot at each of the step's gates, or park it at the first that is shut."""
         leases: list[Lease] = []
-        for gate in node.gates:
-            kind, _, name = gate.partition(":")
-            slots = self._tool_slots if kind == "tool" else self._slots
+        for place, gate in enumerate(node.gates):
+            slots, name = self._slots_of(gate)
             lease = slots.try_acquire(name)
             if lease is None:
-                self._park(node, gate, slots, name)
+                self._park(node, gate)
                 for held in leases:
                     held.release()
+                for untried in node.gates[place + 1 :]:  # it may have been its turn there
+                    self._unpark(untried)
                 return False
             leases.append(lease)
         node.leases = leases
-        self._unpark_behind(node)
+        for gate in node.gates:  # there may be room for one more
+            self._unpark(gate)
         return True
 
-    def _unpark_behind(self, node: Node) -> None:
-        """There may be room for one more at the step's gates: let the next one try."""
-        for gate in node.gates:
-            if self._parked.get(gate) and gate not in self._shut:
-                self._unpark(gate)
+    def _slots_of(self, gate: str) -> tuple[Slots, str]:
+        kind, _, name = gate.partition(":")
+        return (self._tool_slots if kind == "tool" else self._slots), name
 
-    def _park(self, node: Node, gate: str, slots: Slots, name: str) -> None:
+    def _pass_on(self, node: Node) -> None:
+        """It was the step's turn to try its gates, and it has ended: let the next one try.
+
+        That may be a step of another run.
+        """
+        for gate in node.gates:
+            if not self._unpark(gate):
+                slots, name = self._slots_of(gate)
+                slots.pass_on(name)
+
+    def _park(self, node: Node, gate: str) -> None:
         if gate not in self._shut:
             self._shut.add(gate)
+            slots, name = self._slots_of(gate)
             slots.when_free(name, lambda: self._gate_opened(gate))
         parked = self._parked.setdefault(gate, [])
         heappush(parked, (-node.rank if self._ranked else 0.0, node.n, node))
 
-    def _gate_opened(self, gate: str) -> None:
+    def _gate_opened(self, gate: str) -> bool:
+        """A slot may be free; whether there is a step that will try to take it."""
         self._shut.discard(gate)
-        self._unpark(gate)
+        if not self._unpark(gate):
+            return False
         if not self._pumping:  # not at once: the caller may be in the midst of taking slots
             self._pumping = True
             self._loop.call_soon(self._pump)
+        return True
 
-    def _unpark(self, gate: str) -> None:
-        """Move the best parked step back among the ready ones."""
-        parked = self._parked[gate]
-        while parked:
+    def _unpark(self, gate: str) -> bool:
+        """Move the best step parked at a gate back among the ready ones, if the gate is open."""
+        parked = self._parked.get(gate)
+        while parked and gate not in self._shut:
             entry = heappop(parked)
             if entry[2].status == "ready":
                 heappush(self._ready, entry)
-                break
+                return True
+        return False
 
     # -- running -------------------------------------------------------------------------------
 
@@ -763,6 +779,9 @@ class Scheduler:
         for node in open_nodes:
             if node.status == "running":
                 self._give_up(node, "cancelled", code, reason)
+        ended, self._ready[:] = self._ready[:], []
+        for _, _, node in ended:
+            self._pass_on(node)
 
     async def close(self) -> None:
         """Stop for good: nothing is left running but tools that do not stop within `grace_s`.

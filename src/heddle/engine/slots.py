@@ -1,8 +1,9 @@
 """Slots: who may call a provider or a tool now.
 
 `Slots` is a seam: allowances of one process live here; a store that several processes share is
-another implementation of the same three methods. A caller either takes a slot at once, or asks to
-be woken when trying again may help; nobody polls.
+another implementation of the same four methods. A caller either takes a slot at once, or asks to
+be woken when trying again may help; nobody polls. Each slot that becomes free wakes one caller, so
+a caller that does not want it any more has to say so, for the next one to be woken.
 """
 
 from __future__ import annotations
@@ -33,8 +34,17 @@ class Slots(Protocol):
         """Take a slot now, or None where there is none."""
         ...
 
-    def when_free(self, provider: str, wake: Callable[[], None]) -> None:
-        """Call `wake` once, soon after a slot of the provider may have become free."""
+    def when_free(self, provider: str, wake: Callable[[], bool]) -> None:
+        """Call `wake` once, soon after a slot of the provider may have become free.
+
+        Args:
+            provider: its name.
+            wake: gives whether the caller will try; if not, the next caller is woken.
+        """
+        ...
+
+    def pass_on(self, provider: str) -> None:
+        """Somebody was woken, and does not try after all: wake the next."""
         ...
 
     async def acquire(self, provider: str, cost: float = 1.0) -> Lease:
@@ -56,7 +66,11 @@ class _Gate:
         self.period_s = 60.0 * burst / per_minute if per_minute else 0.0
         self.refills: deque[float] = deque([float("-inf")] * burst)
         self.loop: asyncio.AbstractEventLoop | None = None  # the one that will call back
-        self.waiting: deque[Callable[[], None]] = deque()
+        self.waiting: deque[Callable[[], bool]] = deque()
+
+    @property
+    def full(self) -> bool:
+        return self.capacity is not None and self.used >= self.capacity
 
 
 class _GateLease:
@@ -99,7 +113,7 @@ class LocalSlots:
         gate = self._gates.get(provider)
         if gate is None:
             return _FREE
-        if gate.capacity is not None and gate.used >= gate.capacity:
+        if gate.full:
             return None
         if gate.period_s:
             now = asyncio.get_running_loop().time()
@@ -110,17 +124,24 @@ class LocalSlots:
         gate.used += 1
         return _GateLease(self, gate)
 
-    def when_free(self, provider: str, wake: Callable[[], None]) -> None:
+    def when_free(self, provider: str, wake: Callable[[], bool]) -> None:
         """Call `wake` once when a slot is given back, or the next request is allowed."""
         gate = self._gates[provider]
         gate.waiting.append(wake)
-        if gate.capacity is None or gate.used < gate.capacity:
+        if not gate.full:
             self._wait_for_refill(gate)
 
+    def pass_on(self, provider: str) -> None:
+        """Somebody was woken, and does not try after all: wake the next."""
+        gate = self._gates.get(provider)
+        if gate is not None and not gate.full:
+            self.wake(gate)
+
     def wake(self, gate: _Gate) -> None:
-        """Wake the longest-waiting caller, now or when the bucket allows it."""
-        if gate.waiting and not self._wait_for_refill(gate):
-            gate.waiting.popleft()()
+        """Wake the longest-waiting caller that will try, now or when the bucket allows it."""
+        while gate.waiting and not self._wait_for_refill(gate):
+            if gate.waiting.popleft()():
+                return
 
     def _wait_for_refill(self, gate: _Gate) -> bool:
         """Set the timer for the next request, if the bucket is empty."""
@@ -137,7 +158,7 @@ class LocalSlots:
         ready = len(gate.waiting)
         while ready and gate.waiting and not self._wait_for_refill(gate):
             ready -= 1
-            if gate.capacity is not None and gate.used >= gate.capacity:
+            if gate.full:
                 return
             gate.waiting.popleft()()
 
@@ -150,14 +171,16 @@ class LocalSlots:
                 await free
             except asyncio.CancelledError:
                 if free.done() and not free.cancelled():
-                    self.wake(self._gates[provider])  # pass the chance on
+                    self.pass_on(provider)
                 raise
         return lease
 
 
-def _resolve(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
+def _resolve(future: asyncio.Future[None]) -> bool:
+    if future.done():
+        return False
+    future.set_result(None)
+    return True
 
 
 class _Free:
