@@ -10,13 +10,13 @@ A `_Conversation` is one run: it is what a strategy sees as `Rounds`.
 from __future__ import annotations
 
 import asyncio
-import json
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, cast
 
 from heddle.engine.estimates import Estimates
 from heddle.engine.events import JoinResult, JoinStarted, ReplanRequested, StrategyChosen
 from heddle.engine.execution import Workshop, check, run_now
+from heddle.engine.joining import JoinPolicy
 from heddle.engine.log import EventLog
 from heddle.engine.result import RunError
 from heddle.engine.round import output_ids, sinks
@@ -30,8 +30,9 @@ from heddle.plan.findings import Finding
 from heddle.plan.ir import Plan, Step
 from heddle.plan.limits import Limits
 from heddle.strategies import Verdict, strategy_named
+from heddle.strategies.joiner import VERDICT_SCHEMA, joiner_messages, verdict_of
 from heddle.strategies.llmcompiler import DIALECT, planner_messages
-from heddle.strategies.wording import VERDICT_SCHEMA, prompt, results_text, tools_text
+from heddle.strategies.wording import prompt, tools_text
 from heddle.tools.function import toolbox
 
 if TYPE_CHECKING:
@@ -47,39 +48,7 @@ if TYPE_CHECKING:
     from heddle.plan.spec import ToolSpec
     from heddle.strategies import Messages
 
-__all__ = ["Agent", "JoinPolicy"]
-
-
-class JoinPolicy:
-    """Which results must be there before they are joined: of the steps that no other step uses.
-
-    "best-effort" joins whatever there is when all has ended or time runs out; "all" wants every
-    one of them done; "quorum:K" joins as soon as K are done and stops the rest; "any" is
-    "quorum:1".
-    """
-
-    def __init__(self, text: str) -> None:
-        kind, _, number = text.partition(":")
-        self.kind = "quorum" if kind == "any" else kind
-        if kind not in ("best-effort", "all", "quorum", "any") or (
-            kind == "quorum" and not (number.isdecimal() and int(number))
-        ):
-            raise ConfigError(
-                f"there is no join policy {text!r}",
-                code="unknown-join-policy",
-                hint="known: best-effort, all, any, quorum:K with K from 1",
-            )
-        self.quorum = int(number) if number else 1
-
-    def enough(self, ends: Sequence[str]) -> int | None:
-        """How many of these steps must be done to join at once; None to wait for all to end."""
-        return min(self.quorum, len(ends)) if self.kind == "quorum" else None
-
-    def met(self, done: int, ends: Sequence[str]) -> bool:
-        """Whether so many done steps may be joined."""
-        if self.kind == "best-effort":
-            return True
-        return done >= (len(ends) if self.kind == "all" else min(self.quorum, len(ends)))
+__all__ = ["Agent"]
 
 
 class Agent:
@@ -389,19 +358,14 @@ class _Conversation:
         return Verdict("finish", self._shop.output(plan))
 
     async def _ask_joiner(self, steps: Sequence[StepState]) -> Verdict:
-        last = "\n\nNo further round is possible: finish." if self.last_round else ""
-        results = f"<results>\n{results_text(steps)}\n</results>"
         reply = await self._shop.asker.ask(
-            [
-                ("system", prompt("joiner", last=last)),
-                ("user", f"Question: {self.question}\n\n{results}"),
-            ],
+            joiner_messages(self.question, steps, last=self.last_round),
             role="joiner",
             round=len(self._shop.plans),
             schema=VERDICT_SCHEMA,
             deadline=self._end,
         )
-        return _verdict(reply)
+        return verdict_of(reply)
 
     def _replan(self, plan: Plan, reason: str) -> Verdict:
         """Another round is wanted; say so in the log if there can be one."""
@@ -479,23 +443,6 @@ def _too_large(round: Round, size: int, limits: Limits) -> bool:
 def _why_rejected(plan: Plan) -> str:
     errors = [finding for finding in plan.findings if finding.severity == "error"]
     return "; ".join(finding.message for finding in errors[:3]) or "the plan holds no step"
-
-
-def _verdict(reply: str) -> Verdict:
-    """A joiner's reply. What does not have the closed form is an answer, and never an order."""
-    start, end = reply.find("{"), reply.rfind("}")
-    try:
-        data = json.loads(reply[start : end + 1])
-    except (ValueError, RecursionError):
-        return Verdict("finish", reply.strip())
-    if not isinstance(data, dict):
-        return Verdict("finish", reply.strip())
-    said = cast("dict[str, Any]", data)
-    if said.get("action") == "replan":
-        return Verdict("replan", None, str(said.get("reason") or "no reason given"))
-    if "answer" in said:
-        return Verdict("finish", said["answer"])
-    return Verdict("finish", reply.strip())
 
 
 def _exit_status(error: HeddleError) -> int:

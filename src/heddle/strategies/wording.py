@@ -18,22 +18,10 @@ if TYPE_CHECKING:
     from heddle.engine.state import StepState
     from heddle.plan.spec import ToolSpec
 
-__all__ = ["VERDICT_SCHEMA", "digest", "inputs_text", "prompt", "results_text", "tools_text"]
+__all__ = ["digest", "inputs_text", "prompt", "results_text", "tools_text"]
 
 _MAX_INLINE = 32 * 1024
 _HEAD = 2_000
-
-VERDICT_SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "properties": {
-        "action": {"type": "string", "enum": ["finish", "replan"]},
-        "answer": {"type": ["string", "null"]},
-        "reason": {"type": ["string", "null"]},
-    },
-    "required": ["action", "answer", "reason"],
-    "additionalProperties": False,
-}
-"""What a joiner may say."""
 
 
 @cache

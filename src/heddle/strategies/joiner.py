@@ -1,0 +1,59 @@
+"""The joiner: what it reads, and what it may say."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, cast
+
+from heddle.strategies import Verdict
+from heddle.strategies.wording import prompt, results_text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from heddle.engine.state import StepState
+    from heddle.strategies import Messages
+
+__all__ = ["VERDICT_SCHEMA", "joiner_messages", "verdict_of"]
+
+VERDICT_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "action": {"type": "string", "enum": ["finish", "replan"]},
+        "answer": {"type": ["string", "null"]},
+        "reason": {"type": ["string", "null"]},
+    },
+    "required": ["action", "answer", "reason"],
+    "additionalProperties": False,
+}
+"""What a joiner may say."""
+
+
+def joiner_messages(question: str, steps: Sequence[StepState], *, last: bool) -> Messages:
+    """What a joiner reads: the question, and every step's result as data, in plan order.
+
+    Args:
+        question: the user's.
+        steps: all steps of all rounds.
+        last: whether no further round is possible.
+    """
+    end = "\n\nNo further round is possible: finish." if last else ""
+    results = f"<results>\n{results_text(steps)}\n</results>"
+    return [("system", prompt("joiner", last=end)), ("user", f"Question: {question}\n\n{results}")]
+
+
+def verdict_of(reply: str) -> Verdict:
+    """A joiner's reply. What does not have the closed form is an answer, and never an order."""
+    start, end = reply.find("{"), reply.rfind("}")
+    try:
+        data = json.loads(reply[start : end + 1])
+    except (ValueError, RecursionError):
+        return Verdict("finish", reply.strip())
+    if not isinstance(data, dict):
+        return Verdict("finish", reply.strip())
+    said = cast("dict[str, Any]", data)
+    if said.get("action") == "replan":
+        return Verdict("replan", None, str(said.get("reason") or "no reason given"))
+    if "answer" in said:
+        return Verdict("finish", said["answer"])
+    return Verdict("finish", reply.strip())
