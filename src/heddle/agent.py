@@ -278,14 +278,14 @@ class _Conversation:
                 async for chunk in chunks:
                     text.append(chunk)
                     size += len(chunk)
-                    if _take(round, reader.feed(chunk)):
+                    if _take(round, reader.feed(chunk), self._agent.limits):
                         await asyncio.sleep(0)  # what has become ready starts now
                     if round.failed or _too_large(round, size, self._agent.limits):
                         break
         except ModelError as error:
             cut = error
         round.plan.text = "".join(text)
-        _take(round, reader.close())
+        _take(round, reader.close(), self._agent.limits)
         return cut
 
     def _close(self, round: Round, cut: ModelError | None) -> None:
@@ -425,8 +425,11 @@ class _Conversation:
         }
 
 
-def _take(round: Round, pieces: Sequence[Any]) -> bool:
+def _take(round: Round, pieces: Sequence[Any], limits: Limits) -> bool:
+    """Take in what the reader gave, up to the first step too many: one chunk may hold thousands."""
     for piece in pieces:
+        if len(round.plan) > limits.max_steps:
+            break
         round.take(piece)
     return bool(pieces)
 
