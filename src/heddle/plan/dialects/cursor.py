@@ -25,7 +25,7 @@ __all__ = ["SNIPPET", "Cursor", "Reading"]
 SNIPPET = 120
 """At most so many characters of a line are shown in a finding."""
 
-_FIRST, _LAST = 300, 300
+_FIRST, _LAST, _KEPT = 300, 300, 4096
 
 
 class Cursor:
@@ -37,21 +37,20 @@ class Cursor:
         line: line of the next character, from 1.
         column: column of the next character, from 1.
         snippet: the current line up to here, at most `SNIPPET` characters.
-        segment: the current line since `mark`, without its middle where it is very long.
-        length: how long the segment really is.
+        length: characters of the current line since `mark`.
         record: everything taken since somebody set it to a list; None records nothing.
     """
 
     __slots__ = (
         "_fresh",
         "_held",
+        "_segment",
         "column",
         "ended",
         "length",
         "line",
         "pos",
         "record",
-        "segment",
         "snippet",
         "text",
     )
@@ -63,8 +62,8 @@ class Cursor:
         self.line = 1
         self.column = 1
         self.snippet = ""
-        self.segment = ""
         self.length = 0
+        self._segment = ""
         self.record: list[str] | None = None
         self._held = ""  # a carriage return, until we know what follows
         self._fresh = True
@@ -78,6 +77,13 @@ class Cursor:
     def origin(self) -> Origin:
         """The place of the next character."""
         return Origin(self.line, self.column)
+
+    @property
+    def segment(self) -> str:
+        """The current line since `mark`, without its middle where it is very long."""
+        if self.whole:
+            return self._segment
+        return self._segment[:_FIRST] + self._segment[-_LAST:]
 
     @property
     def whole(self) -> bool:
@@ -129,11 +135,11 @@ class Cursor:
     def take_run(self, pattern: re.Pattern[str]) -> str:
         """Take what a pattern matches here, which may be nothing."""
         found = pattern.match(self.text, self.pos)
-        return self.take(found.end()) if found else ""
+        return self.take(found.end()) if found and found.end() > self.pos else ""
 
     def mark(self) -> None:
         """Begin a new segment here."""
-        self.segment = ""
+        self._segment = ""
         self.length = 0
 
     def _extend(self, piece: str) -> None:
@@ -141,9 +147,9 @@ class Cursor:
         if len(self.snippet) < SNIPPET:
             self.snippet = (self.snippet + piece)[:SNIPPET]
         self.length += len(piece)
-        self.segment += piece
-        if self.length > _FIRST + _LAST:
-            self.segment = self.segment[:_FIRST] + self.segment[-_LAST:]
+        self._segment += piece
+        if len(self._segment) > _KEPT:
+            self._segment = self._segment[:_FIRST] + self._segment[-_LAST:]
 
 
 class Reading:

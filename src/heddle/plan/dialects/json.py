@@ -140,7 +140,8 @@ class JsonReader(Reading):
         place = Place("", "", closed.origin, self._cursor.snippet)
         try:
             if closed.fault:
-                fault, place = closed.fault[0], Place("", "", *closed.fault[1:])
+                fault, origin, line = closed.fault
+                place = Place("", "", origin, line)
                 raise fault
             if self._strict:
                 self.output = self._renamed(decode(closed.data.get("output")), place)
@@ -159,28 +160,27 @@ class JsonReader(Reading):
 
     def _step(self, closed: Closed) -> None:
         """Emit the step that an object is, or the hole."""
+        given = closed.data.get("id") if self._strict else None
+        name = given if isinstance(given, str) else _name_of(closed.data)
+        name = name or str(self._count + 1)
         snippet = closed.text.split("\n", 1)[0][:SNIPPET]
-        name = _name_of(closed.data) or str(self._count + 1)
         place = Place(name, self._names.id_of(name), closed.origin, snippet)
         try:
             if closed.fault:
-                where = closed.fault
-                place = Place(name, place.step, *where[1:])
-                raise where[0]
-            step = (
-                self._canonical(closed.data, place) if self._strict else self._call(closed, place)
-            )
-        except (Fault, NodeError) as fault:
-            if closed.fault and not _name_of(closed.data) and _nameless(closed.data):
-                self._emit(_finding(fault, replace(place, step="")))
-                return
-            self._accept(Hole(place.step, closed.text, (_finding(fault, place),), closed.origin))
-            self._names.findings.clear()
-        else:
+                fault, origin, line = closed.fault
+                place = Place(name, place.step, origin, line)
+                raise fault
+            step = self._canonical(closed, place) if self._strict else self._call(closed, place)
             if step is None:
                 return
             self._accept(step)
-            self._remark()
+        except (Fault, NodeError) as fault:
+            self._names.findings.clear()
+            if _nameless(closed.data):
+                self._emit(_finding(fault, replace(place, step="")))
+                return
+            self._accept(Hole(place.step, closed.text, (_finding(fault, place),), closed.origin))
+        self._remark()
         self._names.add(name)
 
     def _accept(self, entry: Step | Hole) -> None:
@@ -374,7 +374,7 @@ def _name_of(data: dict[str, Any]) -> str:
 
 def _nameless(data: dict[str, Any]) -> bool:
     """Whether nothing says that an object is a call."""
-    return {"name", "tool", "api_name", "function", "arguments", "args"}.isdisjoint(data)
+    return {"id", "label", "name", "tool", "api_name", "function", "arguments"}.isdisjoint(data)
 
 
 def _finding(fault: Fault | NodeError, place: Place) -> Finding:
