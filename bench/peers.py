@@ -49,16 +49,11 @@ async def langgraph(parents: Parents) -> Any:
 
     from langgraph.graph import START, StateGraph
 
-    class State(TypedDict):
-        values: Annotated[dict[int, Any], operator.or_]
-
-    graph = StateGraph(State)
+    # In this form, because LangGraph evaluates annotations that are written as text.
+    state = TypedDict("state", {"values": Annotated[dict[int, Any], operator.or_]})
+    graph = StateGraph(state)
     for i, needs in enumerate(parents):
-
-        async def node(state: State, i: int = i, needs: list[int] = needs) -> dict[str, Any]:
-            return {"values": {i: await _noop([state["values"][p] for p in needs])}}
-
-        graph.add_node(str(i), node)
+        graph.add_node(str(i), _langgraph_node(i, needs))
         if needs:
             graph.add_edge([str(parent) for parent in needs], str(i))
         else:
@@ -68,13 +63,22 @@ async def langgraph(parents: Parents) -> Any:
     return await compiled.ainvoke({"values": {}}, config)  # type: ignore[arg-type]
 
 
+def _langgraph_node(i: int, needs: list[int]) -> Callable[[Any], Any]:
+    async def node(state):  # noqa: ANN001, ANN202  # annotations would be evaluated
+        return {"values": {i: await _noop([state["values"][p] for p in needs])}}
+
+    return node
+
+
 async def hamilton(parents: Parents) -> Any:
     """One function a step, in a module made for the occasion."""
+    import sys
     import types
 
     from hamilton import async_driver
 
     module = types.ModuleType("hamilton_steps")
+    sys.modules[module.__name__] = module  # it asks where a function comes from
     for i, needs in enumerate(parents):
         names = [f"s{parent}" for parent in needs]
         source = (
