@@ -37,30 +37,36 @@ class Threads(Executor):
         self._calls = queue.SimpleQueue()
         self._threads = 0
         self._idle = 0
+        self._shut = False
 
     async def run(self, function: Callable[..., Any], *args: Any) -> Any:
         """The function's value, from a thread, in a copy of the caller's context.
 
-        A thread cannot be stopped. When the caller is cancelled, this waits until the thread has
-        returned before it says so, so that whoever holds a slot for the call goes on holding it.
+        A thread cannot be stopped. A caller that is cancelled waits until the thread has returned,
+        so that whoever holds a slot for the call goes on holding it, and then gets what it gave,
+        so that nothing that happened is lost. A call that no thread has begun is dropped at once.
+        After `shutdown` nobody waits, so that a thread that hangs cannot hold the loop.
 
         Raises:
+            CancelledError: the caller was cancelled and the call gave no value.
             BaseException: what the function raised.
         """
         context = contextvars.copy_context()
+        claim = threading.Lock()  # whoever gets it decides: the thread begins, or nobody does
         loop = asyncio.get_running_loop()
-        done = loop.run_in_executor(self, lambda: _outcome(context, function, args))
+        done = loop.run_in_executor(self, lambda: _outcome(claim, context, function, args))
         cancelled: asyncio.CancelledError | None = None
         while not done.done():
             try:
                 await asyncio.wait([done])
             except asyncio.CancelledError as error:
                 cancelled = error
+                if claim.acquire(blocking=False) or self._shut:
+                    done.cancel()
+                    raise
         value, failure = done.result()
-        if cancelled is not None:
-            raise cancelled
         if failure is not None:
-            raise failure
+            raise cancelled or failure
         return value
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
@@ -78,6 +84,7 @@ class Threads(Executor):
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Let idle threads end now, and busy ones when their call does; never waits."""
+        self._shut = True
         with self._lock:
             for _ in range(self._threads):
                 self._calls.put(None)
@@ -87,17 +94,24 @@ class Threads(Executor):
             future, function = call
             with self._lock:
                 self.busy += 1
-            if future.set_running_or_notify_cancel():
-                future.set_result(function())
-            with self._lock:
+            wanted = future.set_running_or_notify_cancel()
+            value = function() if wanted else None
+            with self._lock:  # before the caller is told, who may come back at once
                 self.busy -= 1
                 self._idle += 1
+            if wanted:
+                future.set_result(value)
 
 
 def _outcome(
-    context: contextvars.Context, function: Callable[..., Any], args: tuple[Any, ...]
+    claim: threading.Lock,
+    context: contextvars.Context,
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
 ) -> _Outcome:
     """A call's value or exception as data: no future can carry StopIteration or SystemExit."""
+    if not claim.acquire(blocking=False):
+        return None, asyncio.CancelledError()  # its caller has given up
     try:
         return context.run(function, *args), None
     except BaseException as error:  # also SystemExit: a tool must not end a thread of ours
