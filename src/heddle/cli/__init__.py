@@ -15,6 +15,7 @@ import click
 
 from heddle.cli import faults
 from heddle.cli.dotenv import load_env_file
+from heddle.cli.loop import leave
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -94,7 +95,7 @@ def main(args: Sequence[str] | None = None) -> None:
         SystemExit: always, with the exit status of the outside contract.
     """
     words = list(sys.argv[1:] if args is None else args)
-    sys.exit(_status(words))
+    leave(_status(words))
 
 
 def _status(words: list[str]) -> int:

@@ -47,7 +47,7 @@ def approver(view: View, specs: Mapping[str, ToolSpec], *, yes: bool) -> Approve
 def _say_effects(effects: Sequence[Step], specs: Mapping[str, ToolSpec]) -> None:
     from heddle.plan.canonical import encode
 
-    say(f"this plan has {len(effects)} steps that change the world:", label="")
+    say("these calls would change the world:")
     for step in effects[:_MOST]:
         args = one_line(encode(dict(step.args)), 100)
         say(f"  {one_line(step.id, 16)}  {step.tool} ({specs[step.tool].effect})  {args}")

@@ -42,10 +42,18 @@ def give_result(
     if not quiet and result.usage.model_calls:
         say(_usage(result))
     _give_answer(result)
-    if result.error is not None:
-        interrupted = result.error.exit_status == 130
-        say_error(result.error.message, result.error.hint, label="" if interrupted else "error: ")
+    _say_error(result)
     return status
+
+
+def _say_error(result: RunResult) -> None:
+    error = result.error
+    if error is None:
+        return
+    if result.status == "rejected" and not result.steps and result.findings:
+        say_error("the plan was rejected; nothing was run", "")  # the findings have said the rest
+    else:
+        say_error(error.message, error.hint, label="" if error.exit_status == 130 else "error: ")
 
 
 def _written(result: RunResult, path: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,6 +9,7 @@ import click
 from heddle.cli import options
 from heddle.cli.ask import refuse_without_planner
 from heddle.cli.findings import has_errors, say_findings
+from heddle.cli.loop import run_loop
 from heddle.cli.reading import question_of
 from heddle.cli.screen import give, give_json
 
@@ -41,15 +41,13 @@ def plan(
     Exit status 3 if the plan has an error finding.
     """
     from heddle.agent import Agent
-    from heddle.cli.running import results_only
 
     question = question_of(question)
     inputs = options.input_values(input_specs)
     refuse_without_planner(model, planner_model)
     tools = options.toolset(tool_specs)
     agent = Agent(options.models(model, planner_model, joiner_model), tools, strategy=strategy)
-    with results_only():
-        found = asyncio.run(_plan(agent, question, inputs))
+    found = run_loop(_plan(agent, question, inputs))
     if as_json:
         give_json(_to_json(found))
     else:

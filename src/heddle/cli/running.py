@@ -1,26 +1,19 @@
-"""A run from the command line: shown while it lasts, stopped by Ctrl-C, read from its log.
-
-While it lasts, file descriptor 1 leads to stderr: whatever a tool or its subprocess prints, stdout
-holds the result and nothing else.
-"""
+"""A run from the command line: shown while it lasts, stopped by Ctrl-C, read from its log."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import os
-import sys
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from heddle.cli.approval import approver
 from heddle.cli.faults import INTERRUPTED
 from heddle.cli.live import view_of
+from heddle.cli.loop import run_loop
 from heddle.engine.log import EventLog
 from heddle.engine.result import RunError, RunResult, result_of
 from heddle.engine.state import fold
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Generator, Mapping
+    from collections.abc import Callable, Coroutine, Mapping
 
     from heddle.engine.round import Approve
     from heddle.plan.limits import Limits
@@ -28,7 +21,7 @@ if TYPE_CHECKING:
 
     Work: TypeAlias = Callable[[EventLog, Approve | None], Coroutine[Any, Any, RunResult]]
 
-__all__ = ["carry_out", "results_only"]
+__all__ = ["carry_out"]
 
 
 def carry_out(
@@ -54,25 +47,11 @@ def carry_out(
     view = view_of(specs, limits, quiet=quiet)
     log = EventLog(*view.sinks)
     try:
-        with results_only(), view:
+        with view:
             approve = approver(view, specs, yes=yes)
-            return asyncio.run(view.watch(log, work(log, approve)))
+            return run_loop(view.watch(log, work(log, approve)))
     except KeyboardInterrupt:
         return _interrupted(log, limits)
-
-
-@contextlib.contextmanager
-def results_only() -> Generator[None]:
-    """Lead what anybody writes to stdout to stderr, for a while."""
-    sys.stdout.flush()
-    kept = os.dup(1)
-    os.dup2(2, 1)
-    try:
-        yield
-    finally:
-        sys.stdout.flush()
-        os.dup2(kept, 1)
-        os.close(kept)
 
 
 def _interrupted(log: EventLog, limits: Limits) -> RunResult:
