@@ -50,7 +50,7 @@ async def langgraph(parents: Parents) -> Any:
     from langgraph.graph import START, StateGraph
 
     # In this form, because LangGraph evaluates annotations that are written as text.
-    state = TypedDict("state", {"values": Annotated[dict[int, Any], operator.or_]})
+    state = TypedDict("state", {"values": Annotated[dict[int, Any], operator.or_]})  # noqa: UP013
     graph = StateGraph(state)
     for i, needs in enumerate(parents):
         graph.add_node(str(i), _langgraph_node(i, needs))
