@@ -194,7 +194,7 @@ def of_shape(
             diary.failed(str(n), at, at + 0.01, ends[n], "tool-failed", "no luck")
         else:
             diary.ran(str(n), at, at + 0.01, ends[n], value)
-    return diary.result("done", slots=64)
+    return diary.result("done", slots=10_000)
 
 
 def rejected() -> RunResult:

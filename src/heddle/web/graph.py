@@ -227,7 +227,7 @@ def _threads(
     out: list[Markup] = []
     if weights:
         out += [
-            _thread([pair], at, layout.nodes, "thread", 1 + 0.8 * heavy[pair].bit_length())
+            _thread([pair], at, layout.nodes, "thread", 1 + 0.5 * heavy[pair].bit_length())
             for pair in layout.links
             if pair not in marked
         ]
