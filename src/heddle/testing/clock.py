@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import selectors
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -69,6 +70,9 @@ class VirtualClockLoop(asyncio.SelectorEventLoop):
     def advance(self, seconds: float) -> None:
         """Let time pass."""
         self._virtual_s += seconds
+        # asyncio rings what lies before now + resolution, which must differ from now, or a timer
+        # at a large time would never ring
+        self._clock_resolution = max(1e-9, math.ulp(self._virtual_s))
 
     def run_in_executor(self, executor: Any, func: Any, *args: Any) -> asyncio.Future[Any]:
         """Run in a thread, in real time, while the virtual clock stands still."""
@@ -76,6 +80,14 @@ class VirtualClockLoop(asyncio.SelectorEventLoop):
         future = super().run_in_executor(executor, func, *args)
         future.add_done_callback(self._thread_ended)
         return future
+
+    async def shutdown_default_executor(self, *options: Any) -> None:
+        """Wait for the threads of the default executor, in real time."""
+        self.threads += 1
+        try:
+            await super().shutdown_default_executor(*options)
+        finally:
+            self.threads -= 1
 
     def _thread_ended(self, _: object) -> None:
         self.threads -= 1
