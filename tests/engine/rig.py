@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from heddle.engine.events import Event, StepAccepted, StepEnded, StepStarted
 from heddle.engine.log import EventLog
 from heddle.engine.scheduler import Scheduler
 from heddle.engine.state import RunState, fold
-from heddle.plan.ir import Step
 from heddle.plan.spec import ToolSpec
+
+if TYPE_CHECKING:
+    from heddle.plan.ir import Step
 
 Call = Callable[..., Awaitable[Any]]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import Any
 
 import pytest
@@ -94,7 +94,7 @@ def check_endings(case: Case, loom: Loom) -> None:
 def check_order(case: Case, loom: Loom, tools: WildTools) -> None:
     """Time never runs back, dependencies come first, effects wait, and a call is made once."""
     events = loom.log.events
-    assert all(one.at <= other.at for one, other in zip(events, events[1:], strict=False))
+    assert all(one.at <= other.at for one, other in pairwise(events))
     kinds = (StepIntent, StepStarted, StepEnded)
     seq = {(type(event), event.step): n for n, event in enumerate(events) if type(event) in kinds}
     effectful = {spec.name for spec in case.specs if spec.effectful}

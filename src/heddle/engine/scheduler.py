@@ -623,6 +623,11 @@ class Scheduler:
         """
 
         def look(node: Ref | Input | Item | Choose) -> Any:
+            if isinstance(node, Choose):
+                try:
+                    node = self._chosen(node)
+                except _NothingChosen as error:
+                    raise KeyError(error.code) from None
             if isinstance(node, Ref):
                 source = self._nodes[node.step]
                 if source.status != "done" and not _feeds_default(source):
