@@ -57,7 +57,7 @@ _CLOSED_PATH = rf"""(?:\.{_FIELD}|\[-?[0-9]{{1,9}}\]|\[["'][^"'\\\]\n]*+["']\])*
 _MARK = re.compile(
     rf"""\$\{{(?P<brace>{_ID})(?P<brace_path>{_CLOSED_PATH})\}}"""
     rf"""|\$(?P<closed>{_ID})(?P<closed_path>{_CLOSED_PATH})\$"""
-    rf"""|\$(?P<open>[^\W\d]\w*+|[0-9]{{1,9}}(?![0-9]))(?P<open_path>{PATH})"""
+    rf"""|(?<!\w)\$(?P<open>[^\W\d]\w*+|[0-9]{{1,9}}(?!\w))(?P<open_path>{PATH})"""
 )
 _HALF = re.compile(rf"(\w++)((?!\$){_CLOSED_PATH})\$")
 _AMOUNT = re.compile(r"[.,][0-9]")

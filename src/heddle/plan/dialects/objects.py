@@ -129,6 +129,7 @@ class Objects:
         self._wrappers = wrappers
         self._stack: list[_Frame] = []
         self._counts = {"[": 0, "{": 0}
+        self._lists = 0  # open lists of steps
         self._sure = False  # that the open top-level bracket is JSON, and no prose
         self._failed = False  # outside of every object, since the top-level bracket opened
 
@@ -212,8 +213,10 @@ class Objects:
     # -- structure
 
     def _open(self, bracket: str) -> None:
-        parent = self._stack[-1] if self._stack else None
         origin = self._cursor.origin
+        if bracket == "{" and self._lists and self._stack[-1].awaits == "key":
+            self._leave(origin)
+        parent = self._stack[-1] if self._stack else None
         if parent is None:
             self._sure = self._failed = False
         elif parent.awaits in ("first", "value") and not _at_key(parent):
@@ -225,10 +228,20 @@ class Objects:
         frame = self._frame(bracket, parent)
         self._stack.append(frame)
         self._counts[bracket] += 1
+        self._lists += frame.steps and bracket == "["
         self._cursor.take(self._cursor.pos + 1)
         if frame.depth > _DEEPEST:
             message = f"lists and objects nest deeper than {NESTING}"
             self._fail(Fault("nesting-too-deep", message, "use a flatter form"), origin)
+
+    def _leave(self, origin: Origin) -> None:
+        """An object begins where a key should: the step before was never closed."""
+        message = "a '}' is missing: another object begins inside this one"
+        self._fail(Fault("bad-json", message, "close every bracket"), origin)
+        while self._stack and not (self._stack[-1].steps and self._stack[-1].bracket == "["):
+            self._pop(origin)
+        if self._stack:
+            self._stack[-1].awaits = "value"
 
     def _frame(self, bracket: str, parent: _Frame | None) -> _Frame:
         value: Any = {} if bracket == "{" else []
@@ -308,6 +321,7 @@ class Objects:
         """The innermost bracket has closed."""
         frame = self._stack.pop()
         self._counts[frame.bracket] -= 1
+        self._lists -= frame.steps and frame.bracket == "["
         if self._stack and not frame.steps and frame.depth <= _DEEPEST:
             parent = self._stack[-1]
             if parent.awaits == "comma":
@@ -325,6 +339,7 @@ class Objects:
         if not self._sure:
             self._stack.clear()
             self._counts = dict.fromkeys(self._counts, 0)
+            self._lists = 0
             self._cursor.record = None
             return
         owner = self._stack[-1].owner if self._stack else None
