@@ -1,0 +1,273 @@
+"""Published and recorded plans through the whole of heddle: parsed, checked, run, answered."""
+
+import ast
+import asyncio
+import json
+import operator
+import random
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import replace
+from fractions import Fraction
+
+import pytest
+
+import heddle
+from corpus_plans import (
+    gnn4_plan,
+    mathqa_plan,
+    nestful_plan,
+    nestful_tools,
+    nestools_plan,
+    nestools_tools,
+    read_json,
+    rows,
+    taskbench_tools,
+)
+from heddle.cli import main
+from heddle.plan.canonical import canonical_text
+from heddle.plan.dialects import json as json_dialect
+from heddle.plan.spec import ToolSpec
+from heddle.tools.builtin.calculator import calculator
+from mathqa_tools import TOOLS as MATHQA
+from stand_ins import StandIns, calls_of, specs_of_calls
+
+DOMAINS = ("huggingface", "multimedia")
+MODELS = ("CodeLlama-13b", "mistral-7b")
+
+
+def run_all(jobs):
+    """Results of (plan, tools) pairs, one after the other in one event loop."""
+
+    async def run():
+        return [await heddle.execute(plan, tools) for plan, tools in jobs]
+
+    return asyncio.run(run())
+
+
+def recorded(name, dialect):
+    """The recorded replies of one dialect, each with its plan."""
+    found = [row for row in rows("recorded_plans", f"{name}.jsonl") if row["dialect"] == dialect]
+    return [(row, heddle.parse(row["text"])) for row in found]
+
+
+# -- MathQA: plans with a gold value -------------------------------------------------------------
+
+
+def test_every_mathqa_plan_gives_its_gold_value():
+    gold = [row for row in rows("mathqa", "*.jsonl") if row["value_matches_option"]]
+    assert len(gold) == 763
+    plans = [heddle.parse(json_dialect.write(mathqa_plan(row))) for row in gold]
+    assert all(heddle.check(plan, MATHQA) == [] for plan in plans)
+    for row, result in zip(gold, run_all((plan, MATHQA) for plan in plans), strict=True):
+        assert result.status == "succeeded", row["id"]
+        assert result.answer == pytest.approx(row["value"], rel=0.02), row["id"]
+
+
+# -- replies that were recorded while other frameworks ran ---------------------------------------
+
+
+@pytest.fixture(scope="module")
+def cassettes(tmp_path_factory):
+    """Each reply in a file of its own: (row, path)."""
+    folder = tmp_path_factory.mktemp("replies")
+    found = [(row, folder / f"{row['id']}.txt") for row in rows("langgraph_cassettes", "*.jsonl")]
+    for row, path in found:
+        path.write_text(row["text"])
+    return found
+
+
+def test_checking_any_recorded_reply_says_clean_or_rejected_and_never_crashes(cassettes, capsys):
+    assert len(cassettes) == 37
+    statuses = Counter()
+    for row, path in cassettes:
+        with pytest.raises(SystemExit) as ended:
+            main(["check", str(path)])
+        said = capsys.readouterr()
+        assert ended.value.code in (0, 3), (row["id"], said)
+        assert said.out, "the findings, or that there are none, are the result"
+        assert "Traceback" not in said.out + said.err
+        statuses[row["shape"], ended.value.code] += 1
+    assert statuses["llmcompiler_plan", 0] == 9
+    assert statuses["tool_calls", 0] == 19
+    assert statuses["text", 3] == 8, "an answer in prose is no plan"
+
+
+@pytest.mark.parametrize("shape", ["llmcompiler_plan", "rewoo_plan", "tool_calls", "text"])
+def test_the_installed_command_says_the_same_of_each_kind_of_reply(cassettes, shape):
+    path = next(path for row, path in cassettes if row["shape"] == shape)
+    command = [sys.executable, "-m", "heddle.cli", "check", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == (0 if shape in ("llmcompiler_plan", "tool_calls") else 3)
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_every_recorded_llmcompiler_plan_runs_to_its_end(cassettes):
+    texts = [row["text"] for row, _ in cassettes if row["shape"] == "llmcompiler_plan"]
+    assert len(texts) == 9
+    for text in texts:
+        plan = heddle.parse(text)
+        stand_ins = StandIns(specs_of_calls(plan))
+        [result] = run_all([(plan, stand_ins.tools)])
+        assert result.status == "succeeded", text
+        assert stand_ins.called() == calls_of(plan)
+
+
+# -- recorded plans: arithmetic ------------------------------------------------------------------
+
+_OPERATORS = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.USub: operator.neg,
+}
+
+
+def exactly(intended):
+    """The values of intended expressions, by id, as fractions."""
+    values = {}
+    for item in intended:
+        tree = ast.parse(item["expression"].replace("$", "v"), mode="eval").body
+        values[item["id"].replace("$", "v")] = _exact(tree, values)
+    return values
+
+
+def _exact(tree, values):
+    if isinstance(tree, ast.Name):
+        return values[tree.id]
+    if isinstance(tree, ast.Constant):
+        return Fraction(str(tree.value))
+    if isinstance(tree, ast.UnaryOp):
+        return _OPERATORS[type(tree.op)](_exact(tree.operand, values))
+    return _OPERATORS[type(tree.op)](_exact(tree.left, values), _exact(tree.right, values))
+
+
+def test_every_recorded_calculation_gives_the_exact_value_that_was_meant():
+    found = recorded("gsm8k", "llmcompiler")
+    assert Counter(row["style"] for row, _ in found) == {"terse": 24, "chatty": 10, "sloppy": 6}
+    calc = calculator(name="calc")
+    assert [heddle.check(plan, [calc]) for _, plan in found] == [[]] * len(found)
+    results = run_all((plan, [calc]) for _, plan in found)
+    for (row, _), result in zip(found, results, strict=True):
+        values = {step.id: step.value for step in result.steps}
+        meant = exactly(row["intended"])[row["final"].replace("$", "v")]
+        assert result.status == "succeeded", row["text"]
+        assert values[row["final"].strip("$")] == pytest.approx(float(meant), rel=1e-12)
+
+
+# -- recorded plans: questions over an encyclopedia ----------------------------------------------
+
+_TEXT, _TEXTS, _NUMBER = {"type": "string"}, {"type": "array"}, {"type": "number"}
+_RESULT = {"type": "object", "properties": {"result": _TEXT}}  # what `$var1.result$` is a part of
+
+
+def signature(name, required, optional=None, result=_TEXT):
+    properties = {**required, **(optional or {})}
+    parameters = {"type": "object", "properties": properties, "required": list(required)}
+    return ToolSpec(name, parameters=parameters, result=result)
+
+
+PARALLELQA = (
+    signature("search", {"query": _TEXT}),
+    signature("math", {"problem": _TEXT}, {"context": _TEXTS}),
+    signature("extract", {"text": _TEXT, "what": _TEXT}),
+    signature("compare", {"a": _NUMBER, "b": _NUMBER, "question": _TEXT}),
+)
+HOTPOTQA = (
+    signature("Search", {"query": _TEXT}, result=_RESULT),
+    signature("Lookup", {"title": _TEXT, "keyword": _TEXT}, result=_RESULT),
+    signature("LLM", {"instruction": _TEXT}, {"context": {}}, result=_RESULT),
+)
+
+
+def verdict(plan, specs):
+    """The codes of a plan's errors, after it was seen that it runs whole, or not at all."""
+    stand_ins = StandIns(specs)
+    findings = heddle.check(plan, stand_ins.tools)
+    errors = {finding.code for finding in findings if finding.severity == "error"}
+    [result] = run_all([(plan, stand_ins.tools)])
+    if errors:
+        assert result.status == "rejected", plan.text
+        assert stand_ins.calls == []
+        assert result.answer is None
+    else:
+        assert result.status == "succeeded", (plan.text, result.error, result.steps)
+        assert stand_ins.called() == calls_of(plan)
+    return errors
+
+
+def verdicts(plans_and_specs):
+    """How many plans have an error of each code, and how many are clean."""
+    counted = Counter()
+    for plan, specs in plans_and_specs:
+        counted.update(verdict(plan, specs) or {"clean"})
+    return counted
+
+
+def test_recorded_parallelqa_plans_run_but_for_one_that_feeds_text_to_a_comparison_of_numbers():
+    found = recorded("parallelqa", "llmcompiler")
+    assert verdicts((plan, PARALLELQA) for _, plan in found) == {"clean": 35, "reference-type": 1}
+
+
+def test_recorded_hotpotqa_plans_all_run():
+    found = recorded("hotpotqa", "json")
+    assert verdicts((plan, HOTPOTQA) for _, plan in found) == {"clean": 30}
+
+
+# -- plans with faults: all of it or nothing -----------------------------------------------------
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_no_step_of_a_faulty_plan_runs(domain, model):
+    specs = taskbench_tools(domain).values()
+    plans = [gnn4_plan(row) for row in rows("gnn4taskplan", f"llm_plans_{domain}_{model}.*")]
+    tools = StandIns(specs).tools
+    faulty = [plan for plan in plans if heddle.check(plan, tools)]
+    assert len(faulty) >= 100
+    found = verdicts((plan, specs) for plan in random.Random(1).sample(faulty, 100))
+    assert "clean" not in found
+    assert len(found) >= 3, "the sample shows more than one kind of fault"
+
+
+@pytest.mark.parametrize(("name", "clean"), [("executable", 15), ("glaive", 36), ("sgd", 18)])
+def test_every_nestful_plan_runs_whole_or_not_at_all(name, clean):
+    specs = nestful_tools(read_json("nestful", f"{name}_spec.json")).values()
+    found = rows("nestful", f"{name}.dev.jsonl")
+    assert verdicts((nestful_plan(row), specs) for row in found)["clean"] == clean
+    raw = [heddle.parse(json.dumps(row["output"])) for row in found]
+    assert verdicts((plan, specs) for plan in raw)["clean"] == clean
+
+
+@pytest.mark.parametrize(("name", "templates"), [("executable", 1), ("glaive", 1), ("sgd", 0)])
+def test_nestful_calls_are_read_as_they_are_but_for_references_within_texts(name, templates):
+    """Those the converter of the corpus leaves as text; read from JSON they are references."""
+    found = rows("nestful", f"{name}.dev.jsonl")
+    plans = [(heddle.parse(json.dumps(row["output"])), nestful_plan(row)) for row in found]
+    other = [raw for raw, plan in plans if canonical_text(raw) != canonical_text(plan)]
+    assert len(other) == templates
+    assert all('"$template"' in canonical_text(raw) for raw in other)
+
+
+def test_every_nestools_plan_runs():
+    found = rows("nestools", "*.jsonl")
+    clean = {"clean": len(found)}
+    assert verdicts((nestools_plan(row), nestools_tools(row).values()) for row in found) == clean
+
+
+def test_nestools_calls_run_as_they_are_when_several_responses_come_as_a_list():
+    """One of them holds an encryption key with `$4` in the middle, which is no reference."""
+    jobs = [
+        (heddle.parse(json.dumps(row["call"])), map(listed, nestools_tools(row).values()))
+        for row in rows("nestools", "*.jsonl")
+    ]
+    assert verdicts(jobs) == {"clean": len(jobs)}
+
+
+def listed(spec):
+    """A tool that gives its responses by their places, or its only one as it is."""
+    responses = list(spec.result["properties"].values())
+    many = {"type": "array", "prefixItems": responses}
+    return replace(spec, result=many if len(responses) > 1 else responses[0])
