@@ -16,6 +16,7 @@ from report_reading import Element, assert_inert, read
 from report_specimens import Diary, of_shape, portfolio, rejected, troubled
 
 import heddle
+from heddle.engine import events as ev
 from heddle.engine.result import RunError, RunResult
 from heddle.plan.findings import Finding
 from heddle.plan.ir import Hole, Plan, Ref, Step
@@ -178,6 +179,39 @@ class TestWhatItSays:
         kinds = [bar.attributes["class"] for bar in row.all("rect")]
         assert kinds == ["hit", "bar s-failed", "bar s-done"]
 
+    def test_attempts_that_only_touch_are_two_bars(self) -> None:
+        diary = Diary()
+        diary.plan(0.0, Step("1", "a"))
+        diary.put(
+            ev.StepReady(0.0, "1"), ev.StepStarted(0.0, "1", 1),
+            ev.StepError(1.0, "1", 1, "http-503", ""), ev.StepStarted(1.0, "1", 2),
+            ev.StepResult(2.0, "1", 2, 1), ev.StepEnded(2.0, "1", "done"),
+        )  # fmt: skip
+        (svg,) = section(report_html(diary.result()), "The timeline").all("svg")
+        bars = [bar for bar in svg.all("rect") if bar.attributes["class"] != "hit"]
+        assert [bar.attributes["class"] for bar in bars] == ["bar s-failed", "bar s-done"]
+
+    def test_elements_of_a_map_that_overlap_are_one_bar(self) -> None:
+        diary = Diary()
+        diary.plan(0.0, Step("1", "a", over=[1, 2]))
+        diary.put(
+            ev.StepReady(0.0, "1"), ev.MapExpanded(0.0, "1", 2, ""),
+            ev.StepStarted(0.0, "1", 1, 0), ev.StepStarted(0.5, "1", 1, 1),
+            ev.StepResult(1.0, "1", 1, 1, 0), ev.StepResult(2.0, "1", 1, 1, 1),
+            ev.StepEnded(2.0, "1", "done"),
+        )  # fmt: skip
+        page = report_html(diary.result())
+        bars = section(page, "The timeline").all("svg")[0].all("rect")
+        assert [bar.attributes["class"] for bar in bars] == ["hit", "bar s-done"]
+        assert "map of 2" in section(page, "The plan").text
+
+    def test_an_edge_beside_the_critical_path_is_not_on_it(self) -> None:
+        before: list[tuple[int, ...]] = [(), (0,), (0, 1)]
+        (svg,) = section(report_html(of_shape(before)), "The plan").all("svg")
+        plain, marked = (path.attributes for path in svg.children[2:4])
+        assert (plain["class"], plain["d"].count("C")) == ("thread", 2)
+        assert (marked["class"], marked["d"].count("C")) == ("thread critical", 2)
+
     def test_queue_and_run_are_told_apart(self) -> None:
         (svg,) = section(report_html(portfolio()), "The timeline").all("svg")
         row = next(group for group in svg.all("g") if group.text.startswith("8: price"))
@@ -264,8 +298,8 @@ class TestRunsWithLittleInThem:
         diary = Diary()
         diary.plan(0.0, Step("1", "a"), Step("2", "b", {"x": Ref("1")}))
         diary.ran("1", 0.0, 0.0, 1.0)
-        diary.put(heddle.engine.events.StepReady(1.0, "2"))
-        diary.put(heddle.engine.events.StepStarted(1.0, "2", 1))
+        diary.put(ev.StepReady(1.0, "2"))
+        diary.put(ev.StepStarted(1.0, "2", 1))
         assert "▸ running" in section(report_html(diary.result()), "The steps").text
 
 
@@ -428,10 +462,12 @@ class TestWriting:
         assert caught.value.hint
         assert os.listdir(tmp_path) == []
 
-    def test_a_device_is_not_replaced_by_a_file(self) -> None:
+    def test_what_is_not_a_regular_file_is_not_replaced(self, tmp_path: Path) -> None:
+        # a pipe of our own stands for devices: a failing test must not replace a real one
+        os.mkfifo(tmp_path / "pipe")
         with pytest.raises(heddle.ConfigError, match="not a regular file"):
-            write_report(portfolio(), os.devnull)
-        assert stat.S_ISCHR(os.stat(os.devnull).st_mode)
+            write_report(portfolio(), tmp_path / "pipe")
+        assert stat.S_ISFIFO(os.stat(tmp_path / "pipe").st_mode)
 
 
 def test_a_real_run_has_a_report() -> None:
