@@ -25,7 +25,7 @@ _left: list[asyncio.Runner] = []  # loops with stragglers, kept so that nobody d
 
 
 def run_loop(main: Coroutine[Any, Any, Given]) -> Given:
-    """What the coroutine gives; while it runs, stdout is kept for results.
+    """What the coroutine gives.
 
     Raises:
         KeyboardInterrupt: Ctrl-C. The first cancels the coroutine and waits for it, the second
@@ -36,8 +36,7 @@ def run_loop(main: Coroutine[Any, Any, Given]) -> Given:
 
     runner = asyncio.Runner()
     try:
-        with results_only():
-            return runner.run(main)
+        return runner.run(main)
     finally:
         if asyncio.all_tasks(runner.get_loop()) or _foreign_threads():
             _left.append(runner)
@@ -52,9 +51,9 @@ def results_only() -> Generator[None]:
     kept = os.dup(1)
     os.dup2(2, 1)
     try:
-        yield
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
     finally:
-        sys.stdout.flush()
         os.dup2(kept, 1)
         os.close(kept)
 

@@ -97,7 +97,7 @@ def _say_steps(steps: list[StepOutcome]) -> None:
         width = len(step.status)
         say(line[width:], label=line[:width], fg=COLOURS.get(step.status, ""))
     if len(shown) < len(steps):
-        say(f"… {len(steps) - len(shown):,} more steps, all of them done or like these")
+        say(f"… {len(steps) - len(shown):,} more steps; --json has them all")
 
 
 def _row(step: StepOutcome) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ import click
 from heddle.cli import options
 from heddle.cli.ask import refuse_without_planner
 from heddle.cli.findings import has_errors, say_findings
-from heddle.cli.loop import run_loop
+from heddle.cli.loop import results_only, run_loop
 from heddle.cli.reading import question_of
 from heddle.cli.screen import give, give_json
 
@@ -47,7 +47,8 @@ def plan(
     refuse_without_planner(model, planner_model)
     tools = options.toolset(tool_specs)
     agent = Agent(options.models(model, planner_model, joiner_model), tools, strategy=strategy)
-    found = run_loop(_plan(agent, question, inputs))
+    with results_only():
+        found = run_loop(_plan(agent, question, inputs))
     if as_json:
         give_json(_to_json(found))
     else:

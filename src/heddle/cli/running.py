@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from heddle.cli.approval import approver
 from heddle.cli.faults import INTERRUPTED
 from heddle.cli.live import view_of
-from heddle.cli.loop import run_loop
+from heddle.cli.loop import results_only, run_loop
 from heddle.engine.log import EventLog
 from heddle.engine.result import RunError, RunResult, result_of
 from heddle.engine.state import fold
@@ -47,7 +47,7 @@ def carry_out(
     view = view_of(specs, limits, quiet=quiet)
     log = EventLog(*view.sinks)
     try:
-        with view:
+        with results_only(), view:
             approve = approver(view, specs, yes=yes)
             return run_loop(view.watch(log, work(log, approve)))
     except KeyboardInterrupt:
