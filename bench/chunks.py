@@ -4,7 +4,8 @@ A pair is a text and a set of cuts, drawn at random; one pair of each text is cu
 character. A reader must give the same pieces and the same output for the pieces of a text as for
 the whole. Texts are those of `HEDDLE_CORPORA`, or the sample that the tests bring along: replies
 of models as they are, and published calls as JSON. Each is read in the dialect that it looks
-like, or in every dialect if it looks like none.
+like, or in every dialect if it looks like none. Damaged copies, with one character lost, doubled
+or put in its place, show what readers disagree about most: where a bad line ends.
 
 Of N pairs without a difference, at most 3/N of all such pairs differ, at 95 % confidence. Exit
 status 1 on a difference, which is printed.
@@ -21,7 +22,7 @@ import random
 import sys
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,7 @@ CORPORA = {
 """By folder: its files, and the field that is read; None for the whole row."""
 
 _SAMPLE = Path(__file__).parent.parent / "tests" / "corpus"
+_MARKS = "()[]{}\"'\\,:.$ \n"
 _SHOWN = 5  # differences that are printed
 
 
@@ -65,6 +67,14 @@ class Text:
             found.extend(reader.feed(self.text[start:end]))
         found.extend(reader.close())
         return repr((found, reader.output))
+
+    def damaged(self, chance: random.Random) -> Text:
+        """The text with one character lost, doubled, or another in its place."""
+        place = chance.randrange(len(self.text))
+        char = self.text[place]
+        instead = chance.choice(["", char * 2, chance.choice(_MARKS)])
+        text = self.text[:place] + instead + self.text[place + 1 :]
+        return replace(self, place=f"{self.place}, {instead!r} at {place}", text=text)
 
 
 def texts(only: str | None = None) -> Iterator[Text]:
@@ -128,10 +138,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.chunks", description=__doc__)
     parser.add_argument("--pairs", type=int, default=10_000, help="of each text")
     parser.add_argument("--texts", type=int, help="at most so many of each corpus, at random")
+    parser.add_argument("--damaged", type=int, default=0, help="copies of each text to read too")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", choices=CORPORA, help="one corpus")
     options = parser.parse_args()
     found = sample(list(texts(options.only)), options.texts, options.seed)
+    found = with_copies(found, options.damaged, random.Random(options.seed))
     if not found or options.pairs < 1:
         print("no text to read: set HEDDLE_CORPORA, and --pairs to 1 or more", file=sys.stderr)
         return 2
@@ -152,6 +164,13 @@ def sample(found: list[Text], count: int | None, seed: int) -> list[Text]:
     chance = random.Random(seed)
     kept = [chance.sample(places, min(count, len(places))) for places in by_corpus.values()]
     return [found[place] for place in sorted(place for places in kept for place in places)]
+
+
+def with_copies(found: list[Text], copies: int, chance: random.Random) -> list[Text]:
+    """The texts, each followed by so many damaged copies of it."""
+    return [
+        text for whole in found for text in (whole, *(whole.damaged(chance) for _ in range(copies)))
+    ]
 
 
 if __name__ == "__main__":

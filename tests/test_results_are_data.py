@@ -4,7 +4,7 @@ import asyncio
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import heddle
@@ -45,6 +45,7 @@ CANONICAL = canonical_text(heddle.parse(NUMBERED))
 
 @pytest.mark.parametrize("text", [NUMBERED, LABELLED, CANONICAL])
 @given(result=results)
+@settings(deadline=None)  # an event loop of its own for each, on a machine that is shared
 def test_a_result_arrives_byte_for_byte_whatever_it_looks_like(text, result):
     got = {}
 
