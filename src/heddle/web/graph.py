@@ -81,9 +81,7 @@ def _words(steps: Sequence[StepView]) -> str:
     critical = [step.id for step in steps if step.critical]
     path = f" The critical path has {count(len(critical), 'step')}." if critical else ""
     words = status_words(tally(step.status for step in steps))
-    return f"{count(len(steps), 'step')} and {count(edges, 'dependency')}: {words}.{path}".replace(
-        "dependencys", "dependencies"
-    )
+    return f"{count(len(steps), 'step')} and {count(edges, 'edge')}: {words}.{path}"
 
 
 def _legend(steps: Sequence[StepView]) -> Markup:
