@@ -151,13 +151,15 @@ class Agent:
         """
         _refuse_empty(question)
         log = EventLog()
-        async with asyncio.TaskGroup() as group:
-            run = group.create_task(self.run(question, inputs=inputs, log=log))
-            try:
-                async for event in log.follow():
-                    yield event
-            finally:
-                run.cancel()
+        run = asyncio.create_task(self.run(question, inputs=inputs, log=log))
+        run.add_done_callback(lambda _: log.close())
+        try:
+            async for event in log.follow():
+                yield event
+            await run  # an error of ours is not lost
+        finally:
+            run.cancel()
+            await asyncio.wait([run])
 
     async def plan(self, question: str, *, inputs: Mapping[str, Any] | None = None) -> Plan:
         """Ask for a plan and stop. Its findings, those of the verifier included, are in it.
@@ -232,7 +234,7 @@ class _Conversation:
             await self._repair(round)
         self._close(round, cut)
         if round.clean:
-            await round.release(self._agent.approve)
+            await self._shop.release(round, self._agent.approve)
         await self._wait(plan)
         if cut is not None and not plan.steps:
             raise cut

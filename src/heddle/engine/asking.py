@@ -141,6 +141,7 @@ class Asker:
                 stream = model.stream(request)
                 try:
                     async for piece in stream:
+                        watch.reschedule(None)  # it must not ring in whoever reads us
                         yield piece
                         watch.reschedule(min(now() + self._stall_s, latest))
                 finally:  # an iterator need not have it, a generator that is left early does

@@ -84,6 +84,7 @@ class Workshop:
         self.log = log or EventLog()
         self.run_id = uuid.uuid4().hex[:12]
         self.plans: list[Plan] = []
+        self._until: float | None = None  # loop time at which what runs is ended
         worker = (models or {}).get("worker") or (models or {}).get("")
         self.tools = dict(tools)
         if worker is not None and LLM_SPEC.name not in self.tools:
@@ -156,10 +157,21 @@ class Workshop:
     def deadline(self, seconds: float | None) -> None:
         """End what runs so many seconds from now; None for never."""
         if seconds is not None:
+            self._until = asyncio.get_running_loop().time() + max(0.0, seconds)
             self.scheduler.at(
                 max(0.0, seconds),
                 lambda: self.scheduler.cancel("the run's time is up", code="deadline"),
             )
+
+    async def release(self, round: Round, approve: Approve | None) -> None:
+        """Let a round's effects start once they are approved; nobody is asked past the deadline."""
+        watch = asyncio.timeout_at(self._until)
+        try:
+            async with watch:
+                await round.release(approve)
+        except TimeoutError:
+            if not watch.expired():
+                raise
 
     async def wait_for_output(self, plan: Plan) -> None:
         """Wait for what the plan's output and its effects need; stop the rest, which nobody needs.
@@ -304,7 +316,7 @@ async def _carry_out(workshop: Workshop, plan: Plan, approve: Approve | None) ->
             await asyncio.sleep(0)  # a long plan must not hold up what already runs
     if not round.close():
         raise InternalError("a plan that was checked is not clean")
-    await round.release(approve)
+    await workshop.release(round, approve)
     await workshop.wait_for_output(running)
     return workshop.output(running)
 

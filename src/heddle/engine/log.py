@@ -38,6 +38,7 @@ class EventLog:
         self._clock: Callable[[], float] | None = None
         self._started = 0.0
         self._waiting: list[asyncio.Future[None]] = []
+        self._closed = False
 
     def now(self) -> float:
         """Seconds since the first call, on the running loop's clock."""
@@ -50,18 +51,26 @@ class EventLog:
         self.events.append(event)
         for sink in self._sinks:
             sink(event)
+        self._wake()
+        if not self._sinks:
+            self.emit = self.events.append
+
+    def _wake(self) -> None:
         for waiting in self._waiting:
             if not waiting.done():
                 waiting.set_result(None)
         self._waiting.clear()
-        if not self._sinks:
-            self.emit = self.events.append
+
+    def close(self) -> None:
+        """No more events will come: readers end when they have read what there is."""
+        self._closed = True
+        self._wake()
 
     async def durable(self, seq: int) -> None:
         """Return when all events up to `seq` would survive a crash; in memory, at once."""
 
     async def follow(self) -> AsyncIterator[Event]:
-        """All events from the first, then each as it comes, until the run has finished."""
+        """All events from the first, then each as it comes, until the run or the log has ended."""
         place = 0
         while True:
             while place < len(self.events):
@@ -70,6 +79,8 @@ class EventLog:
                 yield event
                 if isinstance(event, RunFinished):
                     return
+            if self._closed:
+                return
             waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiting.append(waiting)
             self.emit = self._tell
