@@ -6,6 +6,7 @@ Nothing is retried here: one layer retries, and it is not this one.
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, cast
 
 from heddle.engine.events import ModelCall, ModelStarted
@@ -89,12 +90,13 @@ class Asker:
         self._log.emit(ModelStarted(started, call, role, round, name, prompt_hash))
         usage, first, code = Usage(), None, "cancelled"
         try:
-            async for piece in self._timed(model, request, deadline):
-                if isinstance(piece, Usage):
-                    usage = piece
-                    continue
-                first = self._log.now() if first is None else first
-                yield piece
+            async with aclosing(self._timed(model, request, deadline)) as pieces:
+                async for piece in pieces:
+                    if isinstance(piece, Usage):
+                        usage = piece
+                        continue
+                    first = self._log.now() if first is None else first
+                    yield piece
             code = ""
         except ModelError as error:
             code = error.code

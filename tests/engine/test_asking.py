@@ -1,0 +1,151 @@
+"""Asking models: slots, silence, deadlines and counts, each in one place."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from typing import Any
+
+import pytest
+
+from heddle.engine.asking import Asker
+from heddle.engine.events import ModelCall, ModelStarted
+from heddle.engine.log import EventLog
+from heddle.engine.slots import LocalSlots
+from heddle.errors import ConfigError, ModelError
+from heddle.models.protocol import Usage
+from heddle.testing.clock import run_virtual
+from heddle.testing.scripted import STALL, ScriptedModel
+
+ASK: list[tuple[str, str]] = [("user", "hello")]
+
+
+def make(replies: Any, *, stall_s: float = 60.0, slots: LocalSlots | None = None) -> Asker:
+    log = EventLog()
+    return Asker({"": ScriptedModel(replies)}, log, slots or LocalSlots(), stall_s)
+
+
+def calls(asker: Asker) -> list[Any]:
+    return [event for event in asker._log.events if isinstance(event, (ModelStarted, ModelCall))]
+
+
+async def ask(asker: Asker, **options: Any) -> str:
+    return await asker.ask(ASK, role="worker", round=1, **options)
+
+
+def test_a_reply_is_counted_with_its_first_token_and_its_usage() -> None:
+    async def main() -> None:
+        asker = make([[(2.0, "hel"), (3.0, "lo"), Usage(10, 4, 2)]])
+        assert await ask(asker) == "hello"
+        started, ended = calls(asker)
+        assert (started.call, started.role, started.model) == (1, "worker", "scripted:scripted")
+        assert (ended.started_at, ended.first_token_at, ended.at, ended.code) == (0, 2, 5, "")
+        assert ended.usage == Usage(10, 4, 2)
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("pieces", [[STALL], ["a", (5.0, "b"), STALL]])
+def test_silence_is_given_up_after_its_bound_and_not_before(pieces: Any) -> None:
+    async def main() -> None:
+        asker = make([pieces], stall_s=10.0)
+        with pytest.raises(ModelError) as caught:
+            await ask(asker)
+        assert (caught.value.code, caught.value.retryable) == ("stalled", True)
+        assert asyncio.get_running_loop().time() == (10 if len(pieces) == 1 else 15)
+        assert calls(asker)[-1].code == "stalled"
+
+    run_virtual(main())
+
+
+def test_a_reply_may_take_long_as_long_as_it_is_not_silent() -> None:
+    async def main() -> None:
+        asker = make([[(9.0, "x")] * 100], stall_s=10.0)
+        assert await ask(asker) == "x" * 100
+
+    run_virtual(main())
+
+
+def test_the_deadline_ends_a_reply_that_is_not_silent() -> None:
+    async def main() -> None:
+        asker = make([[(1.0, "x")] * 100])
+        with pytest.raises(ModelError) as caught:
+            await ask(asker, deadline=30.5)
+        assert caught.value.code == "deadline"
+        assert asyncio.get_running_loop().time() == 30.5
+
+    run_virtual(main())
+
+
+def test_a_reader_that_takes_its_time_is_not_the_models_silence() -> None:
+    async def main() -> None:
+        asker = make([["a", "b", "c"]], stall_s=10.0)
+        got = []
+        async for piece in asker.stream(ASK, role="planner", round=1):
+            got.append(piece)
+            await asyncio.sleep(100)
+        assert got == ["a", "b", "c"]
+
+    run_virtual(main())
+
+
+def test_waiting_for_a_slot_is_bounded_too_and_gives_it_back() -> None:
+    async def main() -> None:
+        slots = LocalSlots({"scripted": 1})
+        asker = make("x", stall_s=10.0, slots=slots)
+        held = await slots.acquire("scripted")
+        with pytest.raises(ModelError):
+            await ask(asker)
+        held.release()
+        assert await ask(asker) == "x"
+        assert slots.try_acquire("scripted") is not None
+
+    run_virtual(main())
+
+
+def test_leaving_a_reply_early_gives_the_slot_back_and_says_so() -> None:
+    async def main() -> None:
+        slots = LocalSlots({"scripted": 1})
+        asker = make([["a", STALL]], slots=slots)
+        async with aclosing(asker.stream(ASK, role="planner", round=1)) as stream:
+            async for _ in stream:
+                break
+        assert slots.try_acquire("scripted") is not None
+        assert calls(asker)[-1].code == "stopped"
+
+    run_virtual(main())
+
+
+def test_cancelling_gives_the_slot_back_and_says_so() -> None:
+    async def main() -> None:
+        slots = LocalSlots({"scripted": 1})
+        asker = make([[STALL]], slots=slots)
+        task = asyncio.create_task(ask(asker))
+        await asyncio.sleep(1)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert slots.try_acquire("scripted") is not None
+        assert calls(asker)[-1].code == "cancelled"
+
+    run_virtual(main())
+
+
+def test_an_error_of_the_model_goes_through_with_its_code() -> None:
+    async def main() -> None:
+        asker = make([["a", ModelError("no", code="cut", provider="p")]])
+        with pytest.raises(ModelError):
+            await ask(asker)
+        assert calls(asker)[-1].code == "cut"
+
+    run_virtual(main())
+
+
+def test_a_role_without_a_model_is_the_callers_mistake() -> None:
+    async def main() -> None:
+        asker = Asker({"planner": ScriptedModel("x")}, EventLog(), LocalSlots(), 60.0)
+        with pytest.raises(ConfigError) as caught:
+            await asker.ask(ASK, role="joiner", round=1)
+        assert caught.value.code == "no-model"
+
+    run_virtual(main())
