@@ -136,10 +136,10 @@ def check_bounds(case: Case, loom: Loom) -> None:
         among = lambda id, p=provider: spec_of[tool_of[id]].provider == p  # noqa: E731
         assert peak(events, among) <= bound
     assert loom.scheduler.abandoned == 0
-    assert not loom.scheduler._in_flight
-    assert not loom.scheduler._deadlines._heap
-    assert all(not gate.used for gate in loom.scheduler._slots._gates.values())
-    assert all(not gate.used for gate in loom.scheduler._tool_slots._gates.values())
+    assert not loom.scheduler.in_flight
+    assert not loom.scheduler._attempts.deadlines._heap
+    assert all(not gate.used for gate in loom.scheduler._queue._slots._gates.values())
+    assert all(not gate.used for gate in loom.scheduler._queue._tool_slots._gates.values())
 
 
 def check(case: Case) -> None:

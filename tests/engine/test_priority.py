@@ -101,14 +101,14 @@ def test_rankings_are_bounded_whatever_the_durations_do() -> None:
         functions = {f"t{n}": nap for n in range(4)}
         async with Loom(functions=functions, limits=Limits(concurrency=4)) as loom:
             count, rankings = 500, 0
-            real = loom.scheduler._rank
+            real = loom.scheduler._queue._rank
 
             def counted() -> None:
                 nonlocal rankings
                 rankings += 1
                 real()
 
-            loom.scheduler._rank = counted  # type: ignore[method-assign]
+            loom.scheduler._queue._rank = counted  # type: ignore[method-assign]
             for n in range(count):
                 seconds = 10 ** random.uniform(-3, 3)
                 loom.add(Step(str(n), f"t{n % 4}", {"seconds": seconds}, timeout_s=1e6))

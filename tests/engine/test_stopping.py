@@ -32,10 +32,13 @@ async def never(**_: Any) -> None:
 
 def drained(loom: Loom) -> bool:
     """Whether every slot is free again and every deadline forgotten."""
-    gates = [*loom.scheduler._slots._gates.values(), *loom.scheduler._tool_slots._gates.values()]
+    gates = [
+        *loom.scheduler._queue._slots._gates.values(),
+        *loom.scheduler._queue._tool_slots._gates.values(),
+    ]
     return (
-        loom.scheduler._in_flight == 0
-        and not loom.scheduler._deadlines._heap
+        loom.scheduler.in_flight == 0
+        and not loom.scheduler._attempts.deadlines._heap
         and not any(gate.used for gate in gates)
     )
 

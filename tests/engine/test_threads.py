@@ -135,7 +135,7 @@ def test_a_queued_call_whose_caller_gave_up_is_never_made() -> None:
             loom.add(Step("1", "hang"), Step("2", "write", timeout_s=0.02))
             await loom.scheduler.wait(["2"])
             await asyncio.sleep(0)
-            assert loom.scheduler._in_flight == 1  # nothing was begun, so nothing is waited for
+            assert loom.scheduler.in_flight == 1  # nothing was begun, so nothing is waited for
             free.set()
             await loom.scheduler.wait()
             await tools.threads.run(lambda: None)

@@ -1,0 +1,233 @@
+"""Attempts: workers take ready steps, call tools, and say what came of it.
+
+A worker is a task that runs one step after another while there are any; there are never more of
+them than steps in flight. A worker whose step was cancelled or timed out ends with it. The slot
+stays taken until the tool has really returned, so that a tool that ignores cancellation never makes
+room for one call too many.
+
+Workers are not in a TaskGroup, because a group would wait for such a tool for ever: `close` gives
+them `grace_s` seconds and then counts what it leaves behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Protocol
+
+from heddle.engine.deadlines import Deadlines
+from heddle.engine.events import EffectOrigin, LateResult, StepIntent, StepStarted
+from heddle.plan.canonical import hash_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from heddle.engine.events import Status
+    from heddle.engine.executor import Executor
+    from heddle.engine.log import EventLog
+    from heddle.engine.lookup import Lookup
+    from heddle.engine.node import Node
+    from heddle.engine.queue import ReadyQueue
+    from heddle.plan.ir import Step
+    from heddle.plan.limits import Limits
+    from heddle.plan.spec import ToolSpec
+
+__all__ = ["Attempts", "Outcomes"]
+
+_TURN = 64
+"""Steps that a worker may run without giving the loop a turn, when none of them waits."""
+
+
+class Outcomes(Protocol):
+    """Who is told what came of an attempt: the scheduler."""
+
+    def succeeded(self, node: Node, value: Any, started: float) -> None:
+        """The tool gave a value."""
+        ...
+
+    def failed(self, node: Node, error: BaseException) -> None:
+        """The tool, or filling its arguments, raised."""
+        ...
+
+    def given_up(self, node: Node, status: Status, code: str, message: str) -> None:
+        """The attempt was ended from outside."""
+        ...
+
+    def broken(self, error: BaseException) -> None:
+        """A worker itself failed: a bug of ours."""
+        ...
+
+    def origin(self, id: str) -> EffectOrigin:
+        """The place in an accepted plan that asks for this effect."""
+        ...
+
+
+class Attempts:
+    """The calls of one run that are in flight.
+
+    Attributes:
+        in_flight: steps that hold a slot of the run, those included whose tool ignores that
+            nobody waits for it any more.
+        peak: the most that were in flight at once.
+        deadlines: the run's deadlines.
+    """
+
+    def __init__(
+        self,
+        specs: Mapping[str, ToolSpec],
+        executor: Executor,
+        log: EventLog,
+        limits: Limits,
+        queue: ReadyQueue,
+        lookup: Lookup,
+        outcomes: Outcomes,
+    ) -> None:
+        self.in_flight = 0
+        self.peak = 0
+        self.deadlines = Deadlines(log.now)
+        self._call = executor.call
+        self._log = log
+        self._now = log.now
+        self._limits = limits
+        self._queue = queue
+        self._fill = lookup.fill
+        self._outcomes = outcomes
+        self._timeouts = {
+            name: spec.timeout_s or limits.step_timeout_s for name, spec in specs.items()
+        }
+        self._loop = asyncio.get_running_loop()
+        self._workers: set[asyncio.Task[None]] = set()
+        self._pumping = False
+
+    def pump(self) -> None:
+        """Give every ready step that finds a slot a worker."""
+        self._pumping = False
+        while self._queue.ready and (node := self._next()) is not None:
+            worker = self._loop.create_task(self._work(node))
+            node.task = worker
+            self._workers.add(worker)
+            worker.add_done_callback(self._worker_ended)
+
+    def pump_soon(self) -> None:
+        """Pump in the loop's next turn: the caller may be in the midst of taking slots."""
+        if not self._pumping:
+            self._pumping = True
+            self._loop.call_soon(self.pump)
+
+    def _next(self) -> Node | None:
+        if self.in_flight >= self._limits.concurrency:
+            return None
+        node = self._queue.take()
+        if node is not None:
+            self.in_flight += 1
+            if self.in_flight > self.peak:
+                self.peak = self.in_flight
+            node.status = "running"
+        return node
+
+    async def _work(self, node: Node | None) -> None:
+        """Run a step, then the next, until none finds a slot or this worker's step was given up."""
+        assert node is not None
+        assert node.task is not None
+        task, turns, kept = node.task, 0, True
+        queue = self._queue
+        while kept and node is not None:
+            node.task = task
+            node.attempt += 1
+            step: Step = node.step  # type: ignore[assignment]  # only steps become ready
+            try:
+                args = self._fill(step)
+                if node.spec.effectful:  # type: ignore[union-attr]
+                    await self._intend(node, args)
+                started = self._begin(node, step)
+                value = await self._call(step.tool, args, node.attempt)
+            except BaseException as error:  # whatever a tool raises is its own failure
+                kept = node.status == "running"
+                self._let_go(node)
+                if kept:
+                    self._outcomes.failed(node, error)
+            else:
+                kept = node.status == "running"
+                self._let_go(node)
+                if kept:
+                    self._outcomes.succeeded(node, value, started)
+                else:
+                    self._log.emit(LateResult(self._now(), node.id, node.attempt, value))
+            turns += 1
+            kept = kept and not task.cancelling()  # a tool may have cancelled its own task
+            if kept and turns % _TURN == 0:
+                await asyncio.sleep(0)
+            node = self._next() if kept and queue.ready else None
+            if queue.ready:
+                self.pump()
+
+    def _begin(self, node: Node, step: Step) -> float:
+        """The attempt begins: say so, and set its deadline."""
+        started = self._now()
+        node.begun = True
+        self._log.emit(StepStarted(started, node.id, node.attempt))
+        seconds = step.timeout_s or self._timeouts[step.tool]
+        if seconds is not None:
+            node.deadline = self.deadlines.add(started + seconds, self._expire, node)
+        return started
+
+    async def _intend(self, node: Node, args: Mapping[str, Any]) -> None:
+        """Write down an effect before it happens."""
+        step, spec = node.step, node.spec
+        assert step is not None
+        assert spec is not None
+        origin = self._outcomes.origin(node.id)
+        key = hash_of([origin.run, origin.round, node.id, None])
+        now, seconds = self._now(), step.timeout_s or self._timeouts[step.tool]
+        deadline = None if seconds is None else now + seconds
+        self._log.emit(
+            StepIntent(
+                now, node.id, None, node.attempt, spec.effect, hash_of(args), key, deadline,
+                origin, 0,
+            )
+        )  # fmt: skip
+        await self._log.durable(len(self._log.events) - 1)
+        if node.status != "running":
+            raise asyncio.CancelledError
+
+    def _let_go(self, node: Node) -> None:
+        """The tool has returned, or will not be called: its slots and its deadline are free."""
+        if node.task is None:
+            return
+        node.task = None
+        self.in_flight -= 1
+        if node.deadline is not None:
+            self.deadlines.drop(node.deadline)
+            node.deadline = None
+        if node.leases is not None:
+            for lease in node.leases:
+                lease.release()
+            node.leases = None
+
+    def _expire(self, node: Node) -> None:
+        """An attempt's time is up; the step ends now, whatever its tool does."""
+        node.deadline = None
+        self.give_up(node, "failed", "timed-out", "the attempt ran out of time")
+
+    def give_up(self, node: Node, status: Status, code: str, message: str) -> None:
+        """End a running step from outside, and ask its tool to stop."""
+        task = node.task
+        if not node.begun:  # it holds slots, and its tool was not called yet
+            self._let_go(node)
+            status = "skipped"
+        self._outcomes.given_up(node, status, code, message)
+        if task is not None:
+            task.cancel()
+        self.pump()
+
+    async def close(self) -> int:
+        """Wait for the workers, but no longer than `grace_s`; how many are left behind."""
+        if self._workers:
+            await asyncio.wait(self._workers, timeout=self._limits.grace_s)
+        self.deadlines.close()
+        return len(self._workers)
+
+    def _worker_ended(self, worker: asyncio.Task[None]) -> None:
+        self._workers.discard(worker)
+        failure = None if worker.cancelled() else worker.exception()
+        if failure is not None:
+            self._outcomes.broken(failure)

@@ -1,0 +1,106 @@
+"""Looking up what the nodes of a plan stand for, while the run goes on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from heddle.engine.fill import ATOMS, fill, fresh, part
+from heddle.engine.node import has_value
+from heddle.errors import ToolFailed
+from heddle.plan.ir import Choose, Input, Item, Ref
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from heddle.engine.node import Node
+    from heddle.plan.ir import Step, Value
+
+__all__ = ["Lookup", "NothingChosen"]
+
+
+class NothingChosen(Exception):
+    """All options of a choice were skipped, or the first that was not has no value.
+
+    Attributes:
+        code: the code of the step that is skipped for it.
+    """
+
+    def __init__(self, source: Node | None) -> None:
+        super().__init__()
+        self.code = "upstream-" + source.status if source else "nothing-to-choose"
+
+
+class Lookup:
+    """The values of a run: results by step, and the caller's inputs.
+
+    Args:
+        nodes: the scheduler's nodes, by id.
+        inputs: the caller's data, by name.
+    """
+
+    def __init__(self, nodes: Mapping[str, Node], inputs: Mapping[str, Any]) -> None:
+        self._nodes = nodes
+        self._inputs = inputs
+
+    def fill(self, step: Step) -> dict[str, Any]:
+        """A step's arguments with values in the place of references.
+
+        Raises:
+            ToolFailed: a path leads nowhere, or an input is not there.
+            NothingChosen: a choice has no option with a value.
+        """
+        look = self.look
+        filled: dict[str, Any] = {}
+        for name, value in step.args.items():
+            kind = value.__class__
+            if kind in ATOMS:
+                filled[name] = value
+            elif kind is Ref:
+                filled[name] = look(value)
+            else:
+                filled[name] = fill(value, look)
+        return filled
+
+    def look(self, node: Ref | Input | Item | Choose) -> Any:
+        """What a node of the plan stands for, as a fresh copy; see `fill` for what it raises."""
+        if type(node) is Ref:
+            value = self._nodes[node.step].value
+            if node.path:
+                value = part(value, node.path, f"step {node.step}")
+            return value if type(value) in ATOMS else fresh(value)
+        if isinstance(node, Input):
+            if node.name not in self._inputs:
+                raise ToolFailed(f"no input {node.name!r} was passed", code="unknown-input")
+            return fresh(part(self._inputs[node.name], node.path, f"input {node.name}"))
+        if isinstance(node, Choose):
+            return self.look(self._chosen(node))
+        raise ToolFailed("$item outside a map", code="item-outside-map")
+
+    def _chosen(self, choice: Choose) -> Ref:
+        for option in choice.options:
+            source = self._nodes[option.step]
+            if has_value(source):
+                return option
+            if source.status != "skipped":
+                raise NothingChosen(source)
+        raise NothingChosen(None)
+
+    def render(self, value: Value) -> Any:
+        """A value with its references replaced, when the run is over, as a fresh copy.
+
+        Raises:
+            KeyError: a step it refers to does not exist, or has no value.
+            ToolFailed: a path that leads nowhere.
+        """
+
+        def look(node: Ref | Input | Item | Choose) -> Any:
+            if isinstance(node, Choose):
+                try:
+                    node = self._chosen(node)
+                except NothingChosen as error:
+                    raise KeyError(error.code) from None
+            if isinstance(node, Ref) and not has_value(self._nodes[node.step]):
+                raise KeyError(node.step)
+            return self.look(node)
+
+        return fill(value, look)
