@@ -79,7 +79,7 @@ def call_of(data: dict[str, Any]) -> Call | None:
     tool = data[name_key]
     if not isinstance(tool, str) or not tool.strip():
         return None
-    used = {name_key, args_key, id_key}
+    used = {name_key, args_key, id_key, *(key for key in data if data[key] is None)}
     fields = {key: data[key] for key in (*_FIELDS, "retry") if key in data}
     if notes := [data[key] for key in _NOTES if isinstance(data.get(key), str)]:
         fields["note"] = "\n".join(notes)

@@ -50,6 +50,7 @@ _KEYWORD = re.compile(r"([^\W\d][\w-]*+)\s*+(?:=(?!=)|(:))\s*+")
 _KEY = re.compile(r"([^\s:=\"'{}\[\],()$]++)\s*+:\s*+")
 _COLON = re.compile(r"\s*+[:=]\s*+")
 _INNER_CALL = re.compile(r"(?<![\w.])([^\W\d][\w.]*+)\(")
+_COMPREHENSION = re.compile(r"\bfor\s++\w++\s++in\b")
 _MATHS = re.compile(
     "abs|average|avg|ceil|cos|count|exp|float|floor|int|len|ln|log|log10|max|mean|median|min|pow|"
     "product|round|sin|sqrt|sum|tan"
@@ -247,7 +248,7 @@ class Arguments:
                     start,
                 )
             return self._container(start, end, depth + 1)
-        return self._bare(start, end)
+        return self._bare(start, end, depth)
 
     def _container(self, start: int, end: int, depth: int) -> Value:
         if self._text[start] == "{":
@@ -332,7 +333,7 @@ class Arguments:
             done = found.end()
         return text_of([*parts, read(raw[done:])])
 
-    def _bare(self, start: int, end: int) -> Value:
+    def _bare(self, start: int, end: int, depth: int) -> Value:
         """A scalar, a reference, or text without quotes."""
         text = self._text[start:end]
         if text in SCALARS:
@@ -349,6 +350,9 @@ class Arguments:
             step = self._names.find(name, self._place) or self._names.id_of(name)
             path = (found[2] or "") + (found[4] or "") + (found[5] or "")
             return Ref(step, path_of(path))
+        if depth and _COMPREHENSION.search(text):
+            message = "a list is written out, not computed"
+            raise Fault("bad-arguments", message, "give one step for each item", start)
         return self._unquoted(text, start, end)
 
     def _unquoted(self, text: str, start: int, end: int) -> Value:

@@ -61,9 +61,8 @@ _MARK = re.compile(
 )
 _HALF = re.compile(rf"(\w++)((?!\$){_CLOSED_PATH})\$")
 _AMOUNT = re.compile(r"[.,][0-9]")
-_LIKELY = re.compile(
-    r"""["'“](?:name|tool|api_name|tool_name|function|function_name|heddle|tool_calls)["'”]\s*+:"""
-)
+_TELLING = "name|tool|api_name|tool_name|function|function_name|heddle|tool_calls"
+_LIKELY = re.compile(rf"""["'“](?:{_TELLING})["'”]\s*+:|[{{,]\s*+(?:{_TELLING})\s*+:""")
 _OBJECT = re.compile(r"""\s*+(?:\[\s*+)?+\{\s*+["'“]""")
 _ODD = 16  # at most so many things among the steps that are none are named
 _RESULT = "var_result"

@@ -53,7 +53,7 @@ _NUMBERED = re.compile(rf"{_NUMBER}\s*+\\?[.:)]++(?![0-9])[\s*`]*+(?P<text>.*)",
 _JOIN = re.compile(
     rf"(?:{_NUMBER}[\s.:)=*`]*+join\b|{_LEAD}join[\s*`]*+(?:$|[-–—#/<.(;]))", re.IGNORECASE
 )
-_RESYNC = re.compile(rf"\s*+[*`-]*+(?:(?P<id>[0-9]{{1,9}})[.):]\s*+)?+(?P<name>{_NAME})\s*+")
+_RESYNC = re.compile(rf"\s*+[*`-]*+(?:(?P<id>[0-9]{{1,9}})[.):]\s*+)?+(?P<name>{_NAME})")
 _THOUGHT = re.compile(
     rf"{_LEAD}(?:[0-9]{{1,9}}[.)]\s*+)?+(?:thought|reasoning|rationale)\s*+[*_]*+:[*_]*+\s*+(.*)",
     re.IGNORECASE | re.DOTALL,
@@ -62,7 +62,7 @@ _END = "END_OF_PLAN>"
 _PROSE = re.compile(r"[^(\n>]*+")
 
 _REMARK = re.compile(
-    r"[\s,;.*`_~]*+(?:$|#|//|<-|<!--|←|->|--|=>|→|[-–—](?=\s*[^\W\d])|\s\(|</?[|a-zA-Z])"
+    r"[\s,;.*`_~]*+(?:$|#|//|<-|<!--|←|->|--|=>|→|[-–—](?=\s*[^\W\d])|\(|</?[|a-zA-Z])"
 )
 _CONTINUED = re.compile(
     rf"""\s*+(?:
@@ -256,7 +256,7 @@ class LLMCompilerReader(Reading):
         self._number = head.number
         self._highest = max(self._highest, head.number)
         self._note.clear()
-        if closed:
+        if closed or not cursor.left:
             cursor.mark()
 
     def _is_next(self, number: int) -> bool:

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any, cast
 
 from heddle.plan.canonical import NODE_KEYS
 from heddle.plan.dialects.literal import NESTING
-from heddle.plan.ir import MISSING, Choose, Input, Item, Ref, Template, nodes_of
+from heddle.plan.ir import Choose, Input, Item, Ref, Step, Template, nodes_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Set
 
-    from heddle.plan.ir import Path, Plan, Step, Value
+    from heddle.plan.ir import Path, Plan, Value
 
 __all__ = ["write"]
 
@@ -30,7 +31,12 @@ _UNSAFE = re.compile(r"""[\\"\x00-\x1f\x7f-\x9f\u2028\u2029]|\$(?=[0-9{])""")
 _PATH_LIKE = re.compile(r"\.[^\W\d]|\[")
 _NUMBER_LIKE = re.compile(r"[.,]?[0-9]")
 _LARGEST = 10**308
-_UNSAID = ("over", "bound", "when", "default", "role", "sees", "timeout_s", "retry")
+_PLAIN = Step("", "")
+_UNSAID = tuple(
+    field.name
+    for field in fields(Step)
+    if field.name not in ("id", "tool", "args", "note", "origin")
+)
 
 
 def write(plan: Plan) -> str:
@@ -60,10 +66,7 @@ def _call(step: Step, known: Set[str]) -> str:
     if not _TOOL.fullmatch(step.tool) or step.tool.lower() == "join":
         raise ValueError(f"step {step.id}: {step.tool!r} cannot be the name of a tool")
     for name in _UNSAID:
-        if getattr(step, name) is not None and getattr(step, name) is not MISSING:
-            raise ValueError(f"step {step.id}: the llmcompiler dialect has no {name!r}")
-    for name in ("after", "reads", "writes"):
-        if getattr(step, name):
+        if getattr(step, name) != getattr(_PLAIN, name):
             raise ValueError(f"step {step.id}: the llmcompiler dialect has no {name!r}")
     try:
         return f"{step.id}. {step.tool}({', '.join(_arguments(step.args, known))})"
