@@ -27,8 +27,10 @@ from corpus_plans import (
     taskbench_tools,
 )
 from heddle.cli import main
-from heddle.plan.canonical import canonical_text
+from heddle.plan.canonical import canonical_text, plan_hash
+from heddle.plan.dialects import dialect_named
 from heddle.plan.dialects import json as json_dialect
+from heddle.plan.ir import Plan
 from heddle.plan.spec import ToolSpec
 from heddle.tools.builtin.calculator import calculator
 from mathqa_tools import TOOLS as MATHQA
@@ -64,6 +66,17 @@ def test_every_mathqa_plan_gives_its_gold_value():
     for row, result in zip(gold, run_all((plan, MATHQA) for plan in plans), strict=True):
         assert result.status == "succeeded", row["id"]
         assert result.answer == pytest.approx(row["value"], rel=0.02), row["id"]
+
+
+@pytest.mark.parametrize("name", ["mathqa", "nestools"])
+def test_published_plans_written_in_either_dialect_are_read_as_the_same_plan(name):
+    plan_of = {"mathqa": mathqa_plan, "nestools": nestools_plan}[name]
+    for row in rows(name, "*.jsonl"):
+        plan = Plan(plan_of(row).steps)
+        for dialect in ("llmcompiler", "json"):
+            read = heddle.parse(dialect_named(dialect).write(plan))
+            assert (read.dialect, read.findings) == (dialect, [])
+            assert plan_hash(read) == plan_hash(plan), row
 
 
 # -- replies that were recorded while other frameworks ran ---------------------------------------
