@@ -227,6 +227,8 @@ def test_references_in_calls(text, value):
         ("of $var3 and more", "forward-reference"),
         ("of $var2 and more", "cyclic-reference"),
         ("var1.x$", "unknown-reference"),
+        ("var1.x", "unknown-reference"),
+        ("var1", "unknown-reference"),
     ],
 )
 def test_references_that_reach_nothing_are_named(text, code):
@@ -264,6 +266,7 @@ def test_a_later_round_may_refer_to_earlier_ones():
         '<tool_call>\n{"name": "f", "arguments": {"q": "x"}}\n</tool_call>',
         '// look it\n[\n # up\n {"name": "f", /* the tool */ "arguments": {"q": "x"}} // ok\n]',
         '{"name": "f", "arguments": {"q": "x"}, "label": null}',
+        '{"name": "f"\n"arguments": {"q": "x"}\n"label": "1"}',
         '\ufeff[{"name": "f", \r\n"arguments": {"q": "x"}}]\r\n',
         'See {this} and [1] first. {"name": "f", "arguments": {"q": "x"}}',
         '[{"name": "f" // the tool\n, "arguments": {"q": "x" # the query\n}}]',
@@ -277,7 +280,12 @@ def test_a_plan_may_be_written_in_many_ways(text):
 
 def test_several_objects_are_several_calls():
     one, two = '{"name": "f", "arguments": {}}', '{"name": "g", "arguments": {}}'
-    for text in (f"{one}\n{two}", f"<tool_call>{one}</tool_call><tool_call>{two}</tool_call>"):
+    for text in (
+        f"{one}\n{two}",
+        f"[{one}\n {two}]",
+        f"{one},\n{two},",
+        f"<tool_call>{one}</tool_call><tool_call>{two}</tool_call>",
+    ):
         assert [step.tool for step in parse(text, "json").steps] == ["f", "g"]
 
 
@@ -318,7 +326,7 @@ def test_a_step_knows_where_it_stands():
         ('{"name": "f", "arguments": {"a": Everest}}', "bad-json", 34),
         ('{"name": "f", "arguments": {"a": "x" + "y"}}', "bad-json", 34),
         ('{"name": "f", "arguments": {"a":}}', "bad-json", 33),
-        ('{"name": "f" "arguments": {}}', "bad-json", 14),
+        ('{"name": "f", "arguments": {"a": "b" "c"}}', "bad-json", 41),
         ('{"name": "f", "arguments": {"a": [1, 2}}', "bad-json", 39),
         ('{"name": "f", "arguments": {"a": 1}', "bad-json", None),
         ('{"name": "f", "arguments": {1: 2}}', "bad-json", 29),

@@ -69,6 +69,7 @@ def test_a_step_knows_where_it_stands():
         '1 = search("x")',
         '1. $1 = search("x")',
         '1 search("x")',
+        '| 1 | search("x") |',
         '01. search("x")',
         '1.\n   search("x")',
         '1.\n\nsearch("x")',
@@ -326,8 +327,9 @@ def test_a_number_alone_is_no_plan():
     assert (plan.entries, [f.code for f in plan.findings]) == ([], ["empty-plan"])
 
 
-def test_a_call_without_a_number_is_named():
-    assert ("bad-call", 2, "") in faults('1. f()\nsearch("x")\n')
+@pytest.mark.parametrize("label", ["", "- ", "a. ", "1.1. ", "E2 = ", "x = ", "b) "])
+def test_a_call_without_a_number_is_named(label):
+    assert faults(f'1. f()\n{label}search("x")\n') == [("bad-call", 2, "")]
 
 
 def test_prose_with_brackets_is_prose():

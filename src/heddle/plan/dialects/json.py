@@ -59,7 +59,7 @@ _MARK = re.compile(
     rf"""|\$(?P<closed>{_ID})(?P<closed_path>{_CLOSED_PATH})\$"""
     rf"""|(?<!\w)\$(?P<open>[^\W\d]\w*+|[0-9]{{1,9}}(?!\w))(?P<open_path>{PATH})"""
 )
-_HALF = re.compile(rf"(\w++)((?!\$){_CLOSED_PATH})\$")
+_HALF = re.compile(rf"([^\W\d]\w*+){_CLOSED_PATH}\$?")
 _AMOUNT = re.compile(r"[.,][0-9]")
 _TELLING = "name|tool|api_name|tool_name|function|function_name|heddle|tool_calls"
 _LIKELY = re.compile(rf"""["'“](?:{_TELLING})["'”]\s*+:|[{{,]\s*+(?:{_TELLING})\s*+:""")
@@ -303,13 +303,13 @@ class JsonReader(Reading):
         return value
 
     def _text(self, text: str, place: Place) -> Value:
+        if (half := _HALF.fullmatch(text)) and half[1] in self._names:
+            message = f"{text[:40]!r} would be a reference with a `$` before it"
+            self._warn("unknown-reference", message, "write $name.field$", place)
         if "$" not in text:
             return text
         if text.startswith("$") and text.strip("$") in self._names:
             return Ref(self._id(text.strip("$"), place))
-        if (half := _HALF.fullmatch(text)) and half[1] in self._names:
-            message = f"{text[:40]!r} would be a reference with a `$` before it"
-            self._warn("unknown-reference", message, "write $name.field$", place)
         parts: list[str | Ref] = []
         done = at = 0
         while found := _MARK.search(text, at):

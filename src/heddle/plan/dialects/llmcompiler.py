@@ -40,14 +40,16 @@ _LEAD = r"[\s>*+•·\-–—#`,;|&]*+"
 _WORD = r"(?:(?:step|task|action|call)\s*+)?+"
 _NUMBER = rf"{_LEAD}(?:(?:and|then)\s++)?+{_WORD}[\[($#{{]*+(?P<id>[0-9]{{1,9}})(?!\w)[\])}}*`]*+"
 _HEAD = re.compile(
-    rf"{_NUMBER}(?P<sep>[\s.:)=>→*`\\\-–—]*+)(?:\$\{{?[0-9]{{1,9}}\}}?\s*+=\s*+)?+"
+    rf"{_NUMBER}(?P<sep>[\s.:)=>→|*`\\\-–—]*+)(?:\$\{{?[0-9]{{1,9}}\}}?\s*+=\s*+)?+"
     rf"(?P<name>{_NAME})[*`]*+(?P<gap>\s*+)",
     re.IGNORECASE,
 )
-_MID_HEAD = re.compile(rf"(?:^|[\s(:;.,])(?P<id>[0-9]{{1,9}})\\?[.)]\s*+(?P<name>{_NAME})$")
+_MID_HEAD = re.compile(rf"(?:^|[\s(:;])(?P<id>[0-9]{{1,9}})\\?[.)]\s*+(?P<name>{_NAME})$")
 _NAME_ONLY = re.compile(rf"[\s*`]*+(?P<name>{_NAME})[*`]*+(?P<gap>\s*+)")
+_OTHER_LABEL = r"(?:(?:[a-z]?[0-9.]{0,5}[.):]|\w{1,12}\s*=)\s*+)?"
 _UNNUMBERED = re.compile(
-    rf"""[\s>*+•\-`]*+{_NAME}\(\s*+(?:\w++\s*+=\s*+)?+["'“‘$].*\)[\s;.,`*]*+""", re.DOTALL
+    rf"""[\s>*+•\-`|]*+{_OTHER_LABEL}{_NAME}\(\s*+(?:\w++\s*+=\s*+)?+["'“‘$].*\)[\s;.,`*|]*+""",
+    re.IGNORECASE | re.DOTALL,
 )
 _NUMBERED = re.compile(rf"{_NUMBER}\s*+\\?[.:)]++(?![0-9])[\s*`]*+(?P<text>.*)", re.I | re.DOTALL)
 _JOIN = re.compile(
@@ -62,7 +64,7 @@ _END = "END_OF_PLAN>"
 _PROSE = re.compile(r"[^(\n>]*+")
 
 _REMARK = re.compile(
-    r"[\s,;.*`_~]*+(?:$|#|//|<-|<!--|←|->|--|=>|→|[-–—](?=\s*[^\W\d])|\(|</?[|a-zA-Z])"
+    r"[\s,;.*`_~|]*+(?:$|#|//|<-|<!--|←|->|--|=>|→|[-–—](?=\s*[^\W\d])|\(|</?[|a-zA-Z])"
 )
 _CONTINUED = re.compile(
     rf"""\s*+(?:
@@ -217,7 +219,7 @@ class LLMCompilerReader(Reading):
         if not text or not (text[-1].isalnum() or text[-1] in "_`*- \t"):
             return None
         if found := _HEAD.fullmatch(text) if self._cursor.whole else None:
-            plain = not found["gap"] and any(char in found["sep"] for char in ".:)=>→-–—")
+            plain = not found["gap"] and any(char in found["sep"] for char in ".:)=>→|-–—")
             before = text[: found.start("id")]
             return self._head_at(found, plain, before if "+" in before else "")
         if self._awaited and (found := _NAME_ONLY.fullmatch(text)):

@@ -221,6 +221,8 @@ class Objects:
             self._sure = self._failed = False
         elif parent.awaits in ("first", "value") and not _at_key(parent):
             parent.awaits = "comma"
+        elif parent.awaits == "comma" and parent.steps and parent.bracket == "[":
+            pass  # steps side by side are as clear as with a comma
         else:
             self._fail(_missing(parent), origin)
             if not self._stack:
@@ -261,6 +263,8 @@ class Objects:
     def _put(self, value: Any, origin: Origin) -> None:
         """A text, number or other scalar was read."""
         frame = self._stack[-1]
+        if frame.awaits == "comma" and frame.bracket == "{" and isinstance(value, str):
+            frame.awaits = "key"  # a lost comma changes nothing, if a colon follows
         if _at_key(frame):
             if not isinstance(value, str):
                 self._fail(Fault("bad-json", "a key must be a text", "quote keys"), origin)
