@@ -49,6 +49,10 @@ if TYPE_CHECKING:
 __all__ = ["Workshop", "check", "execute", "execute_sync", "run_now", "specs_of"]
 
 
+_LEAVING_S = 0.1
+"""Seconds for tasks to end once a run is over; tools have had their grace before."""
+
+
 class Workshop:
     """The parts of one run, wired: log, slots, executor, scheduler and whoever asks models.
 
@@ -381,11 +385,28 @@ def run_now(main: Coroutine[Any, Any, Any]) -> Any:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(main)
+        return asyncio.run(_leaving_nothing(main))
     main.close()
     raise RuntimeError(
         "an event loop is already running (a notebook, perhaps): await the asynchronous form"
     )
+
+
+async def _leaving_nothing(main: Coroutine[Any, Any, Any]) -> Any:
+    """Run a coroutine, then forget what does not stop, for which `asyncio.run` would wait for ever.
+
+    A tool that swallows every cancellation is such a thing; the process must end all the same.
+    """
+    try:
+        return await main
+    finally:
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        deaf = (await asyncio.wait(left, timeout=_LEAVING_S))[1] if left else ()
+        for task in deaf:
+            asyncio.tasks._unregister_task(task)  # pyright: ignore
+            task._log_destroy_pending = False  # type: ignore[attr-defined]  # it is no news
 
 
 def execute_sync(plan: Plan, tools: Iterable[Any] = (), **options: Any) -> RunResult:

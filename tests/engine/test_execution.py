@@ -1,0 +1,105 @@
+"""A complete plan, run: what comes back, and that the process can leave."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+import heddle
+from heddle.plan.ir import Plan, Ref, Step
+from heddle.testing.clock import run_virtual
+
+DEAF = """
+import asyncio, threading
+import heddle
+from heddle.plan.ir import Plan, Step
+
+@heddle.tool(effect="pure")
+async def deaf() -> int:
+    while True:
+        try:
+            await asyncio.sleep(1000)
+        except asyncio.CancelledError:
+            pass
+
+@heddle.tool(effect="pure")
+def hang() -> int:
+    threading.Event().wait()
+    return 1
+
+plan = Plan([Step("1", "deaf", timeout_s=0.05), Step("2", "hang", timeout_s=0.05)])
+plan.close()
+result = heddle.execute_sync(plan, [deaf, hang], limits=heddle.Limits(grace_s=0.05))
+print([step.status for step in result.steps])
+"""
+
+
+def test_the_process_exits_although_tools_neither_return_nor_stop() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", DEAF], capture_output=True, text=True, timeout=20, check=False
+    )
+    assert (done.stdout, done.stderr, done.returncode) == ("['failed', 'failed']\n", "", 0)
+
+
+@heddle.tool(effect="pure")
+async def echo(value: Any) -> Any:
+    """Give back what came."""
+    return value
+
+
+def closed(*steps: Step, output: Any = None) -> Plan:
+    plan = Plan(list(steps), output=output)
+    plan.close()
+    return plan
+
+
+def test_a_value_is_the_tools_no_more_once_it_was_given() -> None:
+    kept: list[int] = []
+
+    @heddle.tool(effect="pure")
+    async def grow(x: int) -> list[int]:
+        """Give the same list each time, and go on changing it."""
+        kept.append(x)
+        return kept
+
+    plan = closed(Step("1", "grow", {"x": 1}), Step("2", "grow", {"x": 2}, after=("1",)))
+    result = run_virtual(heddle.execute(plan, [grow]))
+    assert [step.value for step in result.steps] == [[1], [1, 2]]
+
+
+def test_the_answer_is_the_output_or_the_only_sink_or_nothing() -> None:
+    one, two = Step("1", "echo", {"value": "a"}), Step("2", "echo", {"value": "b"})
+    three = Step("3", "echo", {"value": [Ref("1"), Ref("2")]})
+
+    def answer(plan: Plan) -> Any:
+        return run_virtual(heddle.execute(plan, [echo])).answer
+
+    assert answer(closed(one, two, three)) == ["a", "b"]
+    assert answer(closed(one, two)) is None
+    assert answer(closed(one, two, output=Ref("2"))) == "b"
+
+
+def test_the_synchronous_form_says_what_to_do_inside_a_loop() -> None:
+    async def main() -> None:
+        with pytest.raises(RuntimeError, match="await"):
+            heddle.execute_sync(closed(Step("1", "echo", {"value": 1})), [echo])
+
+    asyncio.run(main())
+
+
+def test_a_run_ends_at_its_deadline() -> None:
+    @heddle.tool(effect="pure")
+    async def never() -> int:
+        """Never return."""
+        await asyncio.Event().wait()
+        return 1
+
+    limits = heddle.Limits(run_timeout_s=30, step_timeout_s=None)
+    plan = closed(Step("1", "never"), Step("2", "echo", {"value": Ref("1")}))
+    result = run_virtual(heddle.execute(plan, [never, echo], limits=limits))
+    assert [step.error.code for step in result.steps if step.error] == ["deadline", "deadline"]
+    assert (result.exit_status, result.timing.total_s) == (5, 30)
