@@ -15,7 +15,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Protocol
 
 from heddle.engine.deadlines import Deadlines
-from heddle.engine.events import EffectOrigin, LateResult, StepIntent, StepStarted
+from heddle.engine.events import EffectOrigin, LateResult, StepIntent, StepStarted, quick
 from heddle.plan.canonical import hash_of
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ class Attempts:
         """The attempt begins: say so, and set its deadline."""
         started = self._now()
         node.begun = True
-        self._log.emit(StepStarted(started, node.id, node.attempt))
+        self._log.emit(quick(StepStarted, (started, node.id, node.attempt, None)))
         seconds = step.timeout_s or self._timeouts[step.tool]
         if seconds is not None:
             node.deadline = self.deadlines.add(started + seconds, self._expire, node)

@@ -10,10 +10,10 @@ Invariant: a step has one StepEnded, and after it no event but LateResult and Un
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from heddle.models.protocol import Usage
     from heddle.plan.findings import Finding
@@ -58,6 +58,7 @@ __all__ = [
     "StepUnknown",
     "StrategyChosen",
     "UnknownResolved",
+    "quick",
 ]
 
 SCHEMA = 1
@@ -456,6 +457,10 @@ Event: TypeAlias = (
     | JoinStarted
     | JoinResult
 )
+
+quick = cast("Callable[[type[Event], tuple[Any, ...]], Event]", tuple.__new__)  # pyright: ignore[reportUnknownMemberType]
+"""An event from a tuple of all its fields, without its class's Python constructor: four events are
+made for each step."""
 
 EVENTS: dict[str, type[Event]] = {
     kind.__name__: kind  # type: ignore[misc]

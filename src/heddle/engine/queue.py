@@ -204,7 +204,8 @@ class ReadyQueue:
                 self._ranked_at[tool] = mean(tool)
             longest = 0.0
             for dependent in node.dependents or ():
-                longest = max(longest, dependent.rank)
+                if dependent.rank > longest:
+                    longest = dependent.rank
             node.rank = longest + self._ranked_at[tool]
         for heap in (self.ready, *self._parked.values()):
             heap[:] = [(-node.rank, n, node) for _, n, node in heap]

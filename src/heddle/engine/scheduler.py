@@ -32,6 +32,7 @@ from heddle.engine.events import (
     StepReady,
     StepResult,
     StepUnknown,
+    quick,
 )
 from heddle.engine.lookup import Lookup, NothingChosen
 from heddle.engine.node import Ending, Node, edges, has_value, upstream
@@ -170,8 +171,8 @@ class Scheduler:
         """
         doomed: Node | None = None
         strict, tolerant = edges(step)
-        tolerant.update(order)
-        if tolerant:
+        if tolerant or order:
+            tolerant.update(order)
             node.tolerant = frozenset(tolerant.keys() - strict.keys())
             strict = {**strict, **tolerant}
         for id in strict:
@@ -250,7 +251,7 @@ class Scheduler:
             self._settle(ending)
             return
         node.status = "ready"
-        self._log.emit(StepReady(self._at, node.id))
+        self._log.emit(quick(StepReady, (self._at, node.id)))
         if self._origins is None and node.spec.effectful:  # type: ignore[union-attr]
             self._gated.append(node)
         else:
@@ -276,7 +277,9 @@ class Scheduler:
         if type(value) is Metered:
             value, usage, cost = value
         node.value = value
-        self._log.emit(StepResult(now, node.id, node.attempt, value, None, usage, cost))
+        self._log.emit(
+            quick(StepResult, (now, node.id, node.attempt, value, None, usage, cost, ""))
+        )
         self._queue.learn(node.step.tool, now - started)  # type: ignore[union-attr]
         self._end(node, "done", "")
 
@@ -324,7 +327,7 @@ class Scheduler:
         if status == "failed" and has_value(node):
             node.value, good = node.step.default, True  # type: ignore[union-attr]
         self._unfinished -= 1
-        self._log.emit(StepEnded(self._at, node.id, status, code))
+        self._log.emit(quick(StepEnded, (self._at, node.id, status, code)))
         if self._waiters or not self._unfinished:
             self._tell_waiters(node)
         dependents, node.dependents = node.dependents, None

@@ -32,6 +32,7 @@ class ToolSpec:
         concurrency: at most so many calls at once; None for no bound of its own.
         timeout_s: seconds for one attempt; None for the run's own.
         asks_model: True for a tool that needs the worker model.
+        effectful: whether a call may change the world: it then waits for a closed, clean plan.
     """
 
     name: str
@@ -45,8 +46,7 @@ class ToolSpec:
     concurrency: int | None = None
     timeout_s: float | None = None
     asks_model: bool = False
+    effectful: bool = field(init=False)
 
-    @property
-    def effectful(self) -> bool:
-        """Whether a call may change the world: it then waits for a closed, clean plan."""
-        return self.effect in ("idempotent", "write")
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "effectful", self.effect in ("idempotent", "write"))
