@@ -64,6 +64,7 @@ def test_a_step_knows_where_it_stands():
         '1. **search**("x")',
         'Step 1: search("x")',
         'Task 1. search("x")',
+        'Action: 1. search("x")',
         '$1 = search("x")',
         '#1 = search("x")',
         '1 = search("x")',
@@ -384,7 +385,7 @@ def test_other_text_after_a_call_is_a_warning():
         ('"$1.50"', "$1.50"),
         ('"$100"', "$100"),
         ('"$12"', "$12"),
-        ('"\\$1"', "$1"),
+        ('"\\u00241"', "$1"),
         ('"{0.__class__} %s"', "{0.__class__} %s"),
         ('"$x $ ${y}"', "$x $ ${y}"),
         ("$7", Ref("7")),
@@ -393,6 +394,11 @@ def test_other_text_after_a_call_is_a_warning():
 )
 def test_a_reference_is_a_node_and_money_is_text(text, value):
     assert args_of(f"1. f()\n10. g()\n11. h({text})") == {"0": value}
+
+
+def test_a_number_behind_a_backslash_is_text_with_a_warning():
+    assert args_of('1. f()\n2. g("\\$1 and \\$5")') == {"0": "$1 and $5"}
+    assert faults('1. f()\n2. g("\\$1 and \\$5")') == [("unknown-reference", 2, "2")]
 
 
 def test_keys_are_never_references():

@@ -73,64 +73,76 @@ def call_text(
     Returns:
         False if the closing bracket never came.
     """
-    brackets = _Brackets(extent)
+    scan = _Scan(cursor, extent)
     start = cursor.line
-    before = "fresh"  # what stands before: "fresh" (a value may begin), "value" or a word
     while cursor.left or (yield from cursor.more()):
         extent.add(cursor.take_run(BLANKS))
         if not cursor.left:
             continue
         char = cursor.text[cursor.pos]
-        if char in QUOTES and (before == "fresh" or before.lower() in _PREFIXES):
+        if char in QUOTES and scan.text_may_begin:
             if not (yield from quoted(cursor, extent, interrupted)):
                 return False
-            before = "value"
-        elif char in "#/" and before in ("fresh", "value") and (yield from comment(cursor)):
+            scan.before = "value"
+        elif char in "#/" and scan.comment_may_begin and (yield from comment(cursor)):
             pass
-        elif char in PAIRS:
-            if char == "(" and cursor.line > start and interrupted():
-                return False
-            brackets.open(char)
-            extent.add(cursor.take(cursor.pos + 1))
-            before = "fresh"
-        elif char in _CLOSES:
-            if brackets.close(_CLOSES[char]):
-                cursor.take(cursor.pos + 1)
-                return True
-            extent.add(cursor.take(cursor.pos + 1))
-            before = "value"
-        elif char in ",:=":
-            extent.add(cursor.take(cursor.pos + 1))
-            before = "fresh"
-        else:
-            word = cursor.take_run(_WORD) or cursor.take(cursor.pos + 1)
-            extent.add(word)
-            before = _joined(before, word)
+        elif char == "(" and cursor.line > start and interrupted():
+            return False
+        elif scan.take(char):
+            return True
     return False
 
 
-def _joined(before: str, word: str) -> str:
-    """What stands before the next character, when a part of a word was taken."""
-    if before == "fresh":
-        return word if len(word) < 3 else "word"
-    return (before + word)[:5] if len(before) < 3 else "word"
+class _Scan:
+    """What is open in a call, and what stands before the next character.
 
+    Attributes:
+        before: "fresh" where a value may begin, "value" after a text or a bracket, and else the
+            beginning of the word.
+    """
 
-class _Brackets:
-    """The brackets that are open in a call; a closing one also closes those inside it."""
-
-    def __init__(self, extent: Extent) -> None:
+    def __init__(self, cursor: Cursor, extent: Extent) -> None:
+        self.before = "fresh"
+        self._cursor = cursor
         self._extent = extent
         self._open: list[tuple[str, int]] = [("(", -1)]
         self._counts = {"(": 1, "[": 0, "{": 0}
 
-    def open(self, char: str) -> None:
-        self._open.append((char, self._extent.size))
-        self._counts[char] += 1
+    @property
+    def text_may_begin(self) -> bool:
+        return self.before == "fresh" or self.before.lower() in _PREFIXES
 
-    def close(self, opening: str) -> bool:
-        """Close the innermost bracket of that kind; True if it was the call's own."""
-        if not self._counts[opening] or (opening != "(" and self._unmatched(opening)):
+    @property
+    def comment_may_begin(self) -> bool:
+        return self.before in ("fresh", "value")
+
+    def take(self, char: str) -> bool:
+        """Take a bracket, a separator or a word; True if it closes the call."""
+        cursor, extent = self._cursor, self._extent
+        if char in _CLOSES and self._close(_CLOSES[char]):
+            cursor.take(cursor.pos + 1)
+            return True
+        if char in PAIRS:
+            self._open.append((char, extent.size))
+            self._counts[char] += 1
+        if char in PAIRS or char in ",:=":
+            self.before = "fresh"
+            extent.add(cursor.take(cursor.pos + 1))
+        elif char in _CLOSES:
+            self.before = "value"
+            extent.add(cursor.take(cursor.pos + 1))
+        else:
+            word = cursor.take_run(_WORD) or cursor.take(cursor.pos + 1)
+            extent.add(word)
+            self.before = _joined(self.before, word)
+        return False
+
+    def _close(self, opening: str) -> bool:
+        """Close the innermost bracket, if it is of that kind; a `)` closes those inside it too.
+
+        True if it was the call's own.
+        """
+        if not self._counts[opening] or (opening != "(" and self._open[-1][0] != opening):
             return False
         while True:
             char, place = self._open.pop()
@@ -140,9 +152,10 @@ class _Brackets:
                     self._extent.pairs[place] = self._extent.size
                 return place < 0
 
-    def _unmatched(self, opening: str) -> bool:
-        """Whether the bracket is not the innermost open one."""
-        return self._open[-1][0] != opening
+
+def _joined(before: str, word: str) -> str:
+    """The beginning of a word of which a part was taken."""
+    return word[:3] if before == "fresh" else (before + word)[:3]
 
 
 class Arguments:
@@ -320,6 +333,7 @@ class Arguments:
         for found in _MARK.finditer(raw):
             name = found["n"] or found["b"]
             if not name:
+                self._escaped(_BARE.match(raw, found.start() + 1))
                 continue
             name = str(int(name))
             step = self._names.find(name, self._place)
@@ -332,6 +346,15 @@ class Arguments:
             parts.append(Ref(step, path_of(path)))
             done = found.end()
         return text_of([*parts, read(raw[done:])])
+
+    def _escaped(self, found: re.Match[str] | None) -> None:
+        """Warn where a dollar sign with a backslash stands before a step's number."""
+        name = str(int(found[1] or found[3])) if found else ""
+        if found and name in self._names:
+            message = f"{found[0][:40]} is text, since a backslash stands before it"
+            hint = "remove the backslash if the step is meant"
+            finding = self._place.finding("unknown-reference", message, hint, warning=True)
+            self._names.findings.append(finding)
 
     def _bare(self, start: int, end: int, depth: int) -> Value:
         """A scalar, a reference, or text without quotes."""

@@ -37,7 +37,7 @@ __all__ = ["LLMCompilerReader", "likely", "reader", "write"]
 
 _NAME = r"[^\W\d](?:[\w.\-]|\\_)*+"
 _LEAD = r"[\s>*+•·\-–—#`,;|&]*+"
-_WORD = r"(?:(?:step|task|action|call)\s*+)?+"
+_WORD = r"(?:(?:step|task|action|call)\s*+:?\s*+)?+"
 _NUMBER = rf"{_LEAD}(?:(?:and|then)\s++)?+{_WORD}[\[($#{{]*+(?P<id>[0-9]{{1,9}})(?!\w)[\])}}*`]*+"
 _HEAD = re.compile(
     rf"{_NUMBER}(?P<sep>[\s.:)=>→|*`\\\-–—]*+)(?:\$\{{?[0-9]{{1,9}}\}}?\s*+=\s*+)?+"

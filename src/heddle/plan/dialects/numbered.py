@@ -134,7 +134,7 @@ def _text(text: str) -> str:
 
 def _escaped(found: re.Match[str]) -> str:
     char = found[0]
-    return "\\n" if char == "\n" else f"\\{char}" if char in '\\"$' else f"\\u{ord(char):04x}"
+    return "\\n" if char == "\n" else f"\\{char}" if char in '\\"' else f"\\u{ord(char):04x}"
 
 
 def _reference(ref: Ref) -> str:
