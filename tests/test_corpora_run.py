@@ -117,6 +117,14 @@ def test_the_installed_command_says_the_same_of_each_kind_of_reply(cassettes, sh
     assert "Traceback" not in done.stdout + done.stderr
 
 
+def test_a_reply_can_be_piped_into_the_command(cassettes):
+    text = next(row["text"] for row, _ in cassettes if row["shape"] == "llmcompiler_plan")
+    command = [sys.executable, "-m", "heddle.cli", "check", "-", "--json"]
+    done = subprocess.run(command, input=text, capture_output=True, text=True, check=True)
+    said = json.loads(done.stdout)
+    assert (said["dialect"], said["findings"]) == ("llmcompiler", [])
+
+
 def test_every_recorded_llmcompiler_plan_runs_to_its_end(cassettes):
     texts = [row["text"] for row, _ in cassettes if row["shape"] == "llmcompiler_plan"]
     assert len(texts) == 9
