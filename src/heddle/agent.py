@@ -305,6 +305,8 @@ class _Conversation:
     async def _repair(self, round: Round) -> None:
         """Ask once for each bad line; what comes back must be that line again."""
         for hole in round.repairable:
+            if any(finding.code == "too-many-steps" for finding in hole.findings):
+                continue  # no other wording of it would help
             try:
                 reply = await self._shop.asker.ask(
                     self._repair_messages(round.plan, hole),

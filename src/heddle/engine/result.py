@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from heddle.errors import ModelError
 from heddle.plan.ir import dependencies
 
 if TYPE_CHECKING:
@@ -202,7 +203,7 @@ def result_of(
     """
     found = [*findings, *(finding for plan in plans for finding in plan.findings)]
     steps = [_outcome(step, state) for step in state.steps.values()]
-    judged_status, judged_error = _judge(list(state.steps.values()), answer, error)
+    judged_status, judged_error = _judge(state, answer, error)
     return RunResult(
         run_id=state.run_id,
         status=status or judged_status,
@@ -242,13 +243,14 @@ def _cause(state: StepState, run: RunState) -> str:
 
 
 def _judge(
-    steps: Sequence[StepState], answer: Any, error: RunError | None
+    state: RunState, answer: Any, error: RunError | None
 ) -> tuple[RunStatus, RunError | None]:
     """Status and error of a run, the more serious first (see the exit codes of the contract).
 
     A later round makes good what failed in an earlier one, but not an effect that was denied or
     whose outcome nobody saw.
     """
+    steps = list(state.steps.values())
     lacking = [step for step in steps if not (step.has_value or step.code in _HARMLESS)]
     by_status = {step.status: step for step in reversed(lacking)}
     last = max((step.round for step in steps), default=1)
@@ -260,12 +262,30 @@ def _judge(
     if "denied" in by_status:
         return "denied", _step_error(by_status["denied"], 6)
     some = answer is not None or any(step.status == "done" for step in steps)
+    error = error or _cut(state)
     if error is not None:
         return ("partial" if some else "failed"), error
     if bad:
         cause = next((step for step in bad if step.status in ("failed", "cancelled")), bad[0])
         return ("partial" if some else "failed"), _step_error(cause, 1)
-    return "succeeded", None
+    fault = _fault(state)
+    return ("partial", fault) if fault else ("succeeded", None)
+
+
+def _cut(state: RunState) -> RunError | None:
+    """The last planner broke off: what came of its plan is partial, and the provider's fault."""
+    findings = state.rounds[-1].findings if state.rounds else []
+    cut = next((finding for finding in findings if finding.code == "plan-cut"), None)
+    return cut and RunError(cut.code, cut.message, cut.hint, ModelError.exit_status)
+
+
+def _fault(state: RunState) -> RunError | None:
+    """An error in the last plan that no step's failure shows."""
+    if not state.rounds or state.rounds[-1].accepted:
+        return None
+    errors = (item for item in state.rounds[-1].findings if item.severity == "error")
+    first = next(errors, None)
+    return first and RunError(first.code, first.message, first.hint)
 
 
 _HARMLESS = frozenset(("guard-false", "nothing-to-choose", "upstream-skipped", "not-needed"))
