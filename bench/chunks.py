@@ -85,9 +85,9 @@ def texts(only: str | None = None) -> Iterator[Text]:
         for path in sorted((root / corpus).glob(pattern)):
             for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
                 row = json.loads(line)
-                if field is not None and field not in row:
+                found = row if field is None else row.get(field)
+                if not found:
                     continue
-                found = row if field is None else row[field]
                 text = found if isinstance(found, str) else json.dumps(found, ensure_ascii=False)
                 guess = recognise(text)
                 for dialect in [guess] if guess else DIALECTS:
@@ -125,11 +125,18 @@ def campaign(found: list[Text], pairs: int, seed: int) -> int:
         for cuts in differences(text, pairs, seed):
             total += 1
             if total <= _SHOWN:
-                print(f"DIFFERS {text.corpus}/{text.place} in {text.dialect}, cut at {cuts}")
+                print(
+                    f"DIFFERS {text.corpus}/{text.place} in {text.dialect}, cut at {cuts}",
+                    flush=True,
+                )
         done[text.corpus] += 1
         if done[text.corpus] == wanted[text.corpus]:
+            count = f"{wanted[text.corpus]} texts, {pairs} pairs each"
             passed = time.perf_counter() - started
-            print(f"{passed:8.0f} s  {text.corpus}: {done[text.corpus]} texts", file=sys.stderr)
+            print(
+                f"{passed:8.0f} s  {text.corpus}: {count}, {total} differences so far",
+                file=sys.stderr,
+            )
     return total
 
 
