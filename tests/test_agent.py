@@ -442,7 +442,6 @@ def test_plan_stops_after_planning_and_nothing_runs() -> None:
     assert [finding.code for finding in plan.findings] == ["unknown-tool"]
 
 
-@pytest.mark.xfail(strict=True, reason="the dialect does not read `$input.name` yet")
 def test_inputs_reach_tools_by_name_and_no_model_sees_them() -> None:
     made = agent(
         {"planner": "1. look($input.mail)\n2. join()", "joiner": finish("x")},

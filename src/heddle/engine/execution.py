@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from dataclasses import asdict
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from heddle.engine.asking import Asker
@@ -367,6 +368,7 @@ def _error(error: HeddleError) -> RunError:
     return RunError(error.code, error.message, error.hint, error.exit_status)
 
 
+@cache
 def _version() -> str:
     from importlib.metadata import PackageNotFoundError, version
 

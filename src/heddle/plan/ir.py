@@ -331,5 +331,3 @@ def references(step: Step) -> list[Ref]:
 def dependencies(step: Step) -> dict[str, None]:
     """The ids that must have ended before the step may start, each once, in reading order."""
     return dict.fromkeys([*(ref.step for ref in references(step)), *step.after])
-
-

@@ -5,7 +5,7 @@ from pieces import args_of, faults, shape, steps_of
 
 from heddle.plan.dialects import parse
 from heddle.plan.dialects.llmcompiler import likely, reader
-from heddle.plan.ir import Hole, Origin, Ref, Step, Template
+from heddle.plan.ir import Hole, Input, Origin, Ref, Step, Template
 
 
 def by_place(*values):
@@ -488,3 +488,35 @@ def test_a_numbered_call_is_what_the_dialect_looks_like():
     assert likely('text\n\n1. f("x")') > likely('[{"name": "f"}]') == 0
     assert likely("1. Research it (well)\n2. Write it down") == 0
     assert likely("#E1 = search[x]") == likely('x = search("a")') == likely("") == 0
+
+
+# -- what the join says ---------------------------------------------------------------------------
+
+
+def test_a_join_with_a_text_that_holds_a_reference_says_the_answer():
+    plan = parse('1. f()\n2. join("It is $1.")', "llmcompiler")
+    assert plan.output == Template(("It is ", Ref("1"), "."))
+
+
+def test_a_join_with_a_quoted_reference_alone_says_the_value():
+    assert parse('1. f()\n2. join("$1.price")', "llmcompiler").output == Ref("1", ("price",))
+
+
+@pytest.mark.parametrize(
+    "join", ["join()", "join($1)", "join($1, $2)", 'join("done")', 'join("a", "$1")', 'join("$9")']
+)
+def test_every_other_join_leaves_the_answer_to_the_joiner(join):
+    plan = parse(f"1. f()\n2. g()\n3. {join}", "llmcompiler")
+    assert (plan.output, len(plan.steps), plan.holes) == (None, 2, [])
+
+
+def test_a_join_that_was_never_closed_ends_the_plan_all_the_same():
+    plan = parse('1. f()\n2. join("It is $1', "llmcompiler")
+    assert (plan.output, steps_of(plan)) == (None, steps_of(parse("1. f()", "llmcompiler")))
+
+
+def test_an_input_is_a_node_bare_and_inside_a_text():
+    plan = parse('1. f($input.mail, "re: ${input.mail.subject}")', "llmcompiler")
+    assert plan.steps[0].args == by_place(
+        Input("mail"), Template(("re: ", Input("mail", ("subject",))))
+    )

@@ -104,7 +104,7 @@ def test_what_is_written_is_what_a_planner_would_write():
         Step("1", "f", {"x": 10**400}),
         Step("1", "f", {"x": "\ud800"}),
         Step("1", "f", {"x": Item()}),
-        Step("1", "f", {"x": Input("a")}),
+        Step("1", "f", {"x": Input("a b")}),
         Step("1", "f", {"x": Choose((Ref("0"),))}),
         Step("1", "f", {"x": Ref("a")}),
         Step("1", "f", {"x": Ref("0", ('a"b',))}),
@@ -128,9 +128,44 @@ def test_what_cannot_be_said_is_refused_and_named(step):
         write(Plan([Step("0", "g"), step]))
 
 
-def test_outputs_and_holes_cannot_be_said():
+@pytest.mark.parametrize(
+    "output", [{"a": Ref("1")}, Ref("7"), "text", Input("x"), Choose((Ref("1"),))]
+)
+def test_an_output_that_is_no_text_with_references_cannot_be_said(output):
     with pytest.raises(ValueError, match="output"):
-        write(Plan([Step("1", "f")], output=Ref("1")))
+        write(Plan([Step("1", "f")], output=output))
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        Ref("1"),
+        Ref("1", ("a b", 0)),
+        Template(("it is ", Ref("1"), ".")),
+        Template((Ref("1"), "0 and ", Input("mail", ("subject",)))),
+    ],
+)
+def test_an_output_is_said_in_the_join_and_read_back(output):
+    plan = parse(write(Plan([Step("1", "f")], output=output)), "llmcompiler")
+    assert (plan.output, plan.findings) == (output, [])
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        Input("mail"),
+        Input("mail", ("subject", 0)),
+        [Input("a"), {"k": Input("b")}],
+        Template(("re: ", Input("mail", ("subject",)), "!")),
+        "$input.mail is text",
+    ],
+)
+def test_inputs_are_said_by_name_and_read_back(value):
+    plan = parse(write(Plan([Step("1", "f", {"x": value})])), "llmcompiler")
+    assert (plan.steps[0].args, plan.findings) == ({"x": value}, [])
+
+
+def test_holes_cannot_be_said():
     holed = Plan()
     holed.add(Hole("1", "", ()))
     with pytest.raises(ValueError, match="hole"):

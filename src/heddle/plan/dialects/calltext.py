@@ -26,8 +26,8 @@ from heddle.plan.dialects.literal import (
     quoted,
     unescape,
 )
-from heddle.plan.dialects.names import PATH, Names, Place, path_of, text_of
-from heddle.plan.ir import Ref, nodes_of
+from heddle.plan.dialects.names import INPUT, PATH, Names, Place, path_of, text_of
+from heddle.plan.ir import Input, Ref, nodes_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -42,10 +42,12 @@ _PREFIXES = frozenset({"r", "u", "b", "f", "rb", "br", "fr", "rf"})
 _CLOSES = {closing: opening for opening, closing in PAIRS.items()}
 _MARK = re.compile(
     rf"""\\.|\$(?:(?P<n>[0-9]{{1,9}})(?![0-9]|[.,][0-9])(?P<p>{PATH})"""
-    rf"""|\{{(?P<b>[0-9]{{1,9}})(?P<q>{PATH})\}}(?P<r>{PATH}))""",
+    rf"""|\{{(?P<b>[0-9]{{1,9}})(?P<q>{PATH})\}}(?P<r>{PATH})"""
+    rf"""|input\.(?P<i>{INPUT})(?P<s>{PATH})|\{{input\.(?P<j>{INPUT})(?P<t>{PATH})\}})""",
     re.DOTALL,
 )
 _BARE = re.compile(rf"\$(?:([0-9]{{1,9}})({PATH})|\{{([0-9]{{1,9}})({PATH})\}}({PATH}))")
+_INPUT = re.compile(rf"\$(?:input\.({INPUT})({PATH})|\{{input\.({INPUT})({PATH})\}})")
 _KEYWORD = re.compile(r"([^\W\d][\w-]*+)\s*+(?:=(?!=)|(:))\s*+")
 _KEY = re.compile(r"([^\s:=\"'{}\[\],()$]++)\s*+:\s*+")
 _COLON = re.compile(r"\s*+[:=]\s*+")
@@ -328,9 +330,14 @@ class Arguments:
 
     def _template(self, raw: str, read: Callable[[str], str]) -> Value:
         """A text with the references in it."""
-        parts: list[str | Ref] = []
+        parts: list[str | Ref | Input] = []
         done = 0
         for found in _MARK.finditer(raw):
+            if source := found["i"] or found["j"]:
+                parts.append(read(raw[done : found.start()]))
+                parts.append(Input(source, path_of(found["s"] or found["t"] or "")))
+                done = found.end()
+                continue
             name = found["n"] or found["b"]
             if not name:
                 self._escaped(_BARE.match(raw, found.start() + 1))
@@ -373,6 +380,8 @@ class Arguments:
             step = self._names.find(name, self._place) or self._names.id_of(name)
             path = (found[2] or "") + (found[4] or "") + (found[5] or "")
             return Ref(step, path_of(path))
+        if found := _INPUT.fullmatch(text):
+            return Input(found[1] or found[3], path_of(found[2] or found[4] or ""))
         if depth and _COMPREHENSION.search(text):
             message = "a list is written out, not computed"
             raise Fault("bad-arguments", message, "give one step for each item", start)

@@ -3,7 +3,8 @@ r"""The LLMCompiler dialect: numbered calls, `$N` references, `join()` last.
     plan    := { thought? call }  join?  "<END_OF_PLAN>"?
     thought := "Thought:" text NL
     call    := INT "." NAME "(" arguments ")"
-    ref     := "$" INT path? | "${" INT path? "}"
+    ref     := "$" INT path? | "${" INT path? "}" | "$input." NAME path?
+    join    := INT "." "join(" text? ")"                a text with a reference is the answer
 
 A call is final at its closing bracket. Around the calls a model may write what it likes: prose,
 fences, bullets, remarks. What could change a plan's meaning is a finding, never dropped: a call
@@ -24,11 +25,11 @@ from typing import TYPE_CHECKING
 
 from heddle.plan.dialects.calltext import Arguments, call_text
 from heddle.plan.dialects.cursor import SNIPPET, Reading
-from heddle.plan.dialects.literal import Extent, Fault
+from heddle.plan.dialects.literal import QUOTES, Extent, Fault
 from heddle.plan.dialects.names import Names, Place
 from heddle.plan.dialects.numbered import write
 from heddle.plan.findings import Finding
-from heddle.plan.ir import Hole, Origin, Step
+from heddle.plan.ir import Hole, Origin, Step, nodes_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -143,15 +144,32 @@ class LLMCompilerReader(Reading):
         """An opening bracket: perhaps a call's. True if the plan ends here."""
         cursor = self._cursor
         if _JOIN.fullmatch(cursor.segment):
+            yield from self._joined(cursor.origin)
             return True
         head = self._head()
         if head is None or not (head.plain or (yield from self._argument_follows())):
             cursor.take(cursor.pos + 1)
             return False
         if head.tool.lower() == "join":
+            yield from self._joined(head.origin)
             return True
         yield from self._call(head)
         return False
+
+    def _joined(self, origin: Origin) -> Generator[None, None, None]:
+        """The end of the plan; one text with a reference in it says what the answer is."""
+        cursor, extent = self._cursor, Extent()
+        cursor.take(cursor.pos + 1)
+        closed = yield from call_text(cursor, extent, bool)
+        if not closed or extent.text.lstrip()[:1] not in tuple(QUOTES):
+            return
+        place = Place("join", "", origin, cursor.snippet)
+        try:
+            args = Arguments(extent, self._names, place).read()
+        except Fault:
+            return
+        if args.keys() == {"0"} and next(nodes_of(args), None) is not None:
+            self.output = args["0"]
 
     def _line(self) -> bool:
         """The end of a line that is no call, or of what follows one. True if the plan ends."""

@@ -16,12 +16,15 @@ from heddle.plan.ir import Template, qualified
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from heddle.plan.ir import Origin, Path, Ref, Value
+    from heddle.plan.ir import Input, Origin, Path, Ref, Value
 
-__all__ = ["PATH", "Names", "Place", "path_of", "text_of"]
+__all__ = ["INPUT", "PATH", "Names", "Place", "path_of", "text_of"]
 
 PATH = r"""(?:\.[^\W\d]\w*+|\[(?:-?[0-9]{1,9}|\\?["'][^"'\\\]\n]*+\\?["'])\])*+"""
 """A path after a reference, as a pattern: `.field`, `[0]`, `["key"]`."""
+
+INPUT = r"[^\W\d]\w*+"
+"""The name of an input, as a pattern: `mail` in `$input.mail`."""
 
 _PART = re.compile(r"""\.([^.\[\]]++)|\[(-?[0-9]++)\]|\[\\?["']([^"'\\\]]*+)\\?["']\]""")
 _REMEMBERED = 4096
@@ -34,7 +37,7 @@ def path_of(text: str) -> Path:
     )
 
 
-def text_of(parts: Sequence[str | Ref]) -> Value:
+def text_of(parts: Sequence[str | Ref | Input]) -> Value:
     """A text, a lone reference, or a template: what the parts of a text amount to."""
     filled = [part for part in parts if part != ""]
     if all(isinstance(part, str) for part in filled):
@@ -42,7 +45,7 @@ def text_of(parts: Sequence[str | Ref]) -> Value:
     return filled[0] if len(filled) == 1 else Template(tuple(_merged(filled)))
 
 
-def _merged(parts: Sequence[str | Ref]) -> Iterator[str | Ref]:
+def _merged(parts: Sequence[str | Ref | Input]) -> Iterator[str | Ref | Input]:
     """The parts, with neighbouring texts made one."""
     text: list[str] = []
     for part in parts:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from heddle.plan.canonical import NODE_KEYS
 from heddle.plan.dialects.literal import NESTING
+from heddle.plan.dialects.names import INPUT
 from heddle.plan.ir import Choose, Input, Item, Ref, Step, Template, nodes_of
 
 if TYPE_CHECKING:
@@ -24,10 +25,11 @@ __all__ = ["write"]
 _ID = re.compile(r"0|[1-9][0-9]{0,8}")
 _TOOL = re.compile(r"[^\W\d][\w.\-]*+")
 _KEYWORD = re.compile(r"[^\W\d][\w-]*+")
+_INPUT = re.compile(INPUT)
 _FIELD = re.compile(r"[^\W\d]\w*+")
 _KEY = re.compile(r"""[^"'\\\]\[.\x00-\x1f\ud800-\udfff]++""")
 _NOTE = re.compile(r"[^(<>\s][^(<>\n\r]{0,200}")
-_UNSAFE = re.compile(r"""[\\"\x00-\x1f\x7f-\x9f\u2028\u2029]|\$(?=[0-9{])""")
+_UNSAFE = re.compile(r"""[\\"\x00-\x1f\x7f-\x9f\u2028\u2029]|\$(?=[0-9{]|input\.)""")
 _PATH_LIKE = re.compile(r"\.[^\W\d]|\[")
 _NUMBER_LIKE = re.compile(r"[.,]?[0-9]")
 _LARGEST = 10**308
@@ -47,8 +49,6 @@ def write(plan: Plan) -> str:
     """
     if plan.holes:
         raise ValueError(f"step {plan.holes[0].id} is a hole: repair it first")
-    if plan.output is not None:
-        raise ValueError("the llmcompiler dialect cannot say what the plan's output is")
     known: set[str] = set()
     lines: list[str] = []
     for step in plan.steps:
@@ -57,7 +57,18 @@ def write(plan: Plan) -> str:
         lines.append(_call(step, known))
         known.add(step.id)
     last = max((int(name) for name in known), default=0)
-    return "\n".join([*lines, f"{last + 1}. join()", ""])
+    return "\n".join([*lines, f"{last + 1}. join({_output(plan.output, known)})", ""])
+
+
+def _output(output: Value, known: Set[str]) -> str:
+    """What the answer is: a text with references in it, or a lone reference in quotes."""
+    if output is None:
+        return ""
+    if isinstance(output, Template):
+        return _template(output, known)
+    if isinstance(output, Ref) and output.step in known:
+        return f'"${{{output.step}{_path(output.path, chr(39))}}}"'
+    raise ValueError("the llmcompiler dialect can only say a text with references as the output")
 
 
 def _call(step: Step, known: Set[str]) -> str:
@@ -98,7 +109,9 @@ def _value(value: Value, known: Set[str], depth: int) -> str:
         return _reference(value)
     if isinstance(value, Template):
         return _template(value, known)
-    if isinstance(value, (Item, Input, Choose)):
+    if isinstance(value, Input):
+        return f"${_input(value)}"
+    if isinstance(value, (Item, Choose)):
         raise ValueError(f"the llmcompiler dialect has no {type(value).__name__}")
     if depth >= NESTING:
         raise ValueError(f"a value nests deeper than {NESTING}")
@@ -137,6 +150,12 @@ def _escaped(found: re.Match[str]) -> str:
     return "\\n" if char == "\n" else f"\\{char}" if char in '\\"' else f"\\u{ord(char):04x}"
 
 
+def _input(value: Input) -> str:
+    if not _INPUT.fullmatch(value.name):
+        raise ValueError(f"the llmcompiler dialect cannot name the input {value.name!r}")
+    return f"input.{value.name}{_path(value.path, chr(34))}"
+
+
 def _reference(ref: Ref) -> str:
     if not _ID.fullmatch(ref.step):
         raise ValueError(f"a reference to step {ref.step!r}, which is no number")
@@ -172,6 +191,8 @@ def _template(template: Template, known: Set[str]) -> str:
             text = _text(part)
             looks_like_path = place > 0 and _PATH_LIKE.match(text)
             out.append(f"\\u{ord(text[0]):04x}{text[1:]}" if looks_like_path else text)
+        elif isinstance(part, Input):
+            out.append(f"${{{_input(part)}}}")
         elif not isinstance(part, Ref):
             raise ValueError(f"the llmcompiler dialect has no {type(part).__name__}")
         elif part.step not in known:
