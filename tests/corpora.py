@@ -15,13 +15,16 @@ CORPORA = {
     "langgraph_cassettes": "*.jsonl",
     "nestful": "*.dev.jsonl",
     "nestools": "*.jsonl",
+    "mathqa": "*.jsonl",
+    "gnn4taskplan": "llm_plans_*.jsonl",
+    "taskbench": "*.json*",
 }
 """Every corpus that tests read, and its files."""
 
 _SAMPLE = Path(__file__).parent / "corpus"
 
 
-def _whole(name):
+def whole(name):
     """The folder of a whole corpus, or None."""
     root = os.environ.get("HEDDLE_CORPORA")
     folder = Path(root, name) if root else None
@@ -30,9 +33,13 @@ def _whole(name):
 
 def corpus(name):
     """The rows of a corpus, each with the name of its file under "file"."""
-    folder = _whole(name) or _SAMPLE / name
-    files = sorted(folder.glob(CORPORA[name]))
-    assert files, f"no {CORPORA[name]} under {folder}"
+    return read(whole(name) or _SAMPLE / name, CORPORA[name])
+
+
+def read(folder, pattern):
+    """The rows of a folder's files, each with the name of its file under "file"."""
+    files = sorted(folder.glob(pattern))
+    assert files, f"no {pattern} under {folder}"
     return [
         {**json.loads(line), "file": path.name.split(".")[0]}
         for path in files
@@ -42,7 +49,7 @@ def corpus(name):
 
 def needs_corpus(*names):
     """Skip a test, saying so, where a whole corpus is missing."""
-    missing = [name for name in names if _whole(name) is None]
+    missing = [name for name in names if whole(name) is None]
     return pytest.mark.skipif(
         bool(missing), reason=f"NOT TESTED: no {', '.join(missing)} under HEDDLE_CORPORA"
     )
@@ -50,7 +57,7 @@ def needs_corpus(*names):
 
 def summary():
     """How many of the whole corpora are here, in a line."""
-    missing = [name for name in CORPORA if _whole(name) is None]
+    missing = [name for name in CORPORA if whole(name) is None]
     here = f"{len(CORPORA) - len(missing)} of {len(CORPORA)} corpora present"
     if not missing:
         return here

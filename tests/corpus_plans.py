@@ -1,14 +1,13 @@
 """Published plans of other systems as ours: rows of a corpus in, tools and canonical plans out."""
 
 import json
-import os
 import re
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
-from pathlib import Path
 
 import pytest
 
+from corpora import read, whole
 from heddle.plan.canonical import decode, step_from_json
 from heddle.plan.findings import Finding
 from heddle.plan.ir import Plan
@@ -16,21 +15,15 @@ from heddle.plan.spec import ToolSpec
 
 
 def rows(folder, pattern):
-    """The rows of a corpus' JSONL files, each with the file's own name under "file"."""
-    root = os.environ.get("HEDDLE_CORPORA")
-    if not root:
-        pytest.skip("HEDDLE_CORPORA is not set: no corpus to read")
-    files = sorted(Path(root, folder).glob(pattern))
-    assert files, f"no {pattern} under {root}/{folder}"
-    return [
-        {**json.loads(line), "file": path.name.split(".")[0]}
-        for path in files
-        for line in path.read_text().splitlines()
-    ]
+    """The rows of some files of a whole corpus; the test is skipped where it is missing."""
+    found = whole(folder)
+    if found is None:
+        pytest.skip(f"NOT TESTED: no {folder} under HEDDLE_CORPORA")
+    return read(found, pattern)
 
 
 def read_json(folder, name):
-    return json.loads(Path(os.environ["HEDDLE_CORPORA"], folder, name).read_text())
+    return json.loads((whole(folder) / name).read_text())
 
 
 def plan_of(steps, output=None):
