@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from rig import Functions, Loom
 
-from heddle.engine.events import CancelRequested, LateResult, StepError, StepUnknown
+from heddle.engine.events import CancelRequested, LateResult, StepEnded, StepError, StepUnknown
 from heddle.engine.log import EventLog
 from heddle.engine.slots import LocalSlots
 from heddle.plan.ir import Ref, Step
@@ -374,5 +374,55 @@ def test_a_failure_says_so_before_it_ends_the_step() -> None:
         async with Loom(functions={"never": never}) as loom:
             await loom.run(Step("1", "never", timeout_s=1.0))
             assert [(e.code, e.attempt) for e in loom.events(StepError)] == [("timed-out", 1)]
+
+    run_virtual(main())
+
+
+def test_a_step_that_comes_after_the_last_cancellation_does_not_start() -> None:
+    async def main() -> None:
+        async with Loom(functions={"never": never}) as loom:
+            loom.scheduler.reserve("1")
+            loom.add(Step("2", "never"))
+            await asyncio.sleep(1)
+            loom.scheduler.cancel("time is up", code="deadline", final=True)
+            loom.add(Step("3", "never"), Step("1", "never"), Step("4", "never", {"x": Ref("3")}))
+            await loom.scheduler.wait()
+            assert loom.statuses() == {
+                "1": ("skipped", "deadline"),
+                "2": ("cancelled", "deadline"),
+                "3": ("skipped", "deadline"),
+                "4": ("skipped", "deadline"),
+            }
+            assert loom.started() == ["2"]
+            assert len(loom.events(StepEnded)) == 4
+
+    run_virtual(main())
+
+
+def test_other_cancellations_do_not_bind_a_later_round() -> None:
+    async def main() -> None:
+        async with Loom(functions={"never": never, "quick": quick}) as loom:
+            loom.add(Step("1", "never"))
+            loom.scheduler.cancel("enough is there", code="not-needed")
+            state = await loom.run(Step("2.1", "quick"))
+            assert state.steps["2.1"].status == "done"
+
+    run_virtual(main())
+
+
+def test_what_runs_in_the_place_of_a_bad_line_is_stopped_and_ends_once() -> None:
+    async def main() -> None:
+        limits = Limits(step_timeout_s=5)
+        async with Loom(functions={"never": never, "nap": nap}, limits=limits) as loom:
+            loom.add(Step("1", "never"), Step("2", "nap", {"seconds": 9.0}, timeout_s=20))
+            await asyncio.sleep(1)
+            loom.scheduler.fail_hole("1", "hole", "the line goes on after its call")
+            await loom.scheduler.wait()
+            assert [(event.step, event.at) for event in loom.events(StepEnded)] == [
+                ("1", 1),
+                ("2", 9),
+            ]
+            assert loom.scheduler.in_flight == 0
+        assert drained(loom)
 
     run_virtual(main())

@@ -157,8 +157,8 @@ class Attempts:
             if kept and turns % _TURN == 0:
                 await asyncio.sleep(0)
             node = self._next() if kept and queue.ready else None
-            if queue.ready:
-                self.pump()
+            if queue.ready and self.in_flight < self._limits.concurrency:
+                self.pump_soon()  # not at once: this worker may get to them before the loop does
 
     def _begin(self, node: Node, step: Step) -> float:
         """The attempt begins: say so, and set its deadline."""

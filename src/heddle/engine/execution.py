@@ -165,7 +165,7 @@ class Workshop:
             self._until = asyncio.get_running_loop().time() + max(0.0, seconds)
             self.scheduler.at(
                 max(0.0, seconds),
-                lambda: self.scheduler.cancel("the run's time is up", code="deadline"),
+                lambda: self.scheduler.cancel("the run's time is up", code="deadline", final=True),
             )
 
     async def release(self, round: Round, approve: Approve | None) -> None:

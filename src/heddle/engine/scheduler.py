@@ -113,6 +113,7 @@ class Scheduler:
         self._all_ended: asyncio.Future[None] | None = None
         self._waiters: list[list[Any]] = []  # [ids still open, how many must be done, future]
         self._failure: BaseException | None = None
+        self._over: tuple[str, str] | None = None  # code and reason, once no step may start
         self.abandoned = 0
 
     def _wake(self) -> None:
@@ -138,6 +139,9 @@ class Scheduler:
             KeyError: it refers to a step that was neither added nor reserved, or to no tool.
             ValueError: its id is taken.
         """
+        if self._over is not None:
+            self._skip(step, *self._over)
+            return
         node = self._nodes.get(step.id)
         order: dict[str, None] = {}
         if node is not None:
@@ -153,6 +157,13 @@ class Scheduler:
         node.gates = self._queue.gates(step.tool)
         self._at = self._now()
         self._connect(node, step, order)
+
+    def _skip(self, step: Step, code: str, reason: str) -> None:
+        """A step that came too late ends without having started; a hole may have ended before."""
+        node = self._nodes.get(step.id) or self._new_node(step.id)
+        node.step, node.spec = step, self._specs[step.tool]
+        self._at = self._now()
+        self._settle(Ending(node, "skipped", code, reason))
 
     def _new_node(self, id: str) -> Node:
         if id in self._nodes:
@@ -221,9 +232,14 @@ class Scheduler:
         self._attempts.pump()
 
     def fail_hole(self, id: str, code: str, message: str) -> None:
-        """Nothing will fill this hole: it fails like a step."""
+        """Nothing will fill this hole: it fails like a step.
+
+        What was started in its place before the line turned out to be bad is stopped.
+        """
         node = self._nodes[id]
-        if node.status not in TERMINAL:
+        if node.status == "running":
+            self._attempts.give_up(node, "failed", code, message)
+        elif node.status not in TERMINAL:
             self._at = self._now()
             self._settle(Ending(node, "failed", code, message))
             self._attempts.pump()
@@ -415,11 +431,18 @@ class Scheduler:
         """Do something at a time counted from now."""
         return self._attempts.deadlines.add(self._now() + seconds, lambda _: act())
 
-    def cancel(self, reason: str, *, code: str = "cancelled") -> None:
+    def cancel(self, reason: str, *, code: str = "cancelled", final: bool = False) -> None:
         """End every step: as cancelled if its tool has been called, as skipped if it has not.
 
         A write that is in flight ends as unknown.
+
+        Args:
+            reason: why, in words.
+            code: why, for programs.
+            final: whether steps that are still to come end in the same way.
         """
+        if final:
+            self._over = code, reason
         self._at = self._now()
         self._log.emit(CancelRequested(self._at, "", reason))
         open_nodes = [node for node in self._nodes.values() if node.status not in TERMINAL]
