@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from heddle.errors import ModelError
+from heddle.errors import BudgetExceeded, ModelError
 from heddle.plan.ir import dependencies
 
 if TYPE_CHECKING:
@@ -245,38 +245,58 @@ def _cause(state: StepState, run: RunState) -> str:
 def _judge(
     state: RunState, answer: Any, error: RunError | None
 ) -> tuple[RunStatus, RunError | None]:
-    """Status and error of a run, the more serious first (see the exit codes of the contract).
+    """Status and error of a run: the most serious of what went wrong, by the exit statuses.
 
     A later round makes good what failed in an earlier one, but not an effect that was denied or
     whose outcome nobody saw.
     """
     steps = list(state.steps.values())
-    lacking = [step for step in steps if not (step.has_value or step.code in _HARMLESS)]
-    by_status = {step.status: step for step in reversed(lacking)}
     last = max((step.round for step in steps), default=1)
-    bad = [step for step in lacking if step.round == last]
-    if error is not None and error.exit_status in (130, 70, 2):
-        return ("cancelled" if error.exit_status == 130 else "failed"), error
-    if "unknown" in by_status:
-        return "unresolved", _step_error(by_status["unknown"], 7)
-    if "denied" in by_status:
-        return "denied", _step_error(by_status["denied"], 6)
+    lacking = [step for step in steps if not (step.has_value or step.code in _HARMLESS)]
+    bad = [step for step in lacking if step.round == last or step.status in ("unknown", "denied")]
+    worst = min(bad, key=_rank_of, default=None)
+    faults = [error, _cut(state), worst and _step_error(worst), _fault(state)]
+    known = [fault for fault in faults if fault is not None]
+    if not known:
+        return "succeeded", None
+    found = min(known, key=lambda fault: _SERIOUS.index(fault.exit_status))
     some = answer is not None or any(step.status == "done" for step in steps)
-    error = error or _cut(state)
-    if error is not None:
-        return ("partial" if some else "failed"), error
-    if bad:
-        cause = next((step for step in bad if step.status in ("failed", "cancelled")), bad[0])
-        return ("partial" if some else "failed"), _step_error(cause, 1)
-    fault = _fault(state)
-    return ("partial", fault) if fault else ("succeeded", None)
+    return _STATUSES.get(found.exit_status, "partial" if some else "failed"), found
+
+
+_SERIOUS = (130, 70, 2, 7, 6, 3, 5, 4, 1)
+"""Exit statuses of what can go wrong, the most serious first."""
+
+_STATUSES: dict[int, RunStatus] = {
+    130: "cancelled", 70: "failed", 2: "failed", 7: "unresolved", 6: "denied",
+}  # fmt: skip
+"""The run's status where the exit status says it."""
+
+
+def _exit_of(step: StepState) -> int:
+    """The command line's exit status for a step that lacks its value."""
+    by_status = {"unknown": 7, "denied": 6}
+    return by_status.get(step.status, 5 if step.code in _BUDGETS else 1)
+
+
+def _rank_of(step: StepState) -> tuple[int, bool]:
+    """The more serious step first, a cause before its consequences."""
+    return _SERIOUS.index(_exit_of(step)), step.status == "skipped"
 
 
 def _cut(state: RunState) -> RunError | None:
-    """The last planner broke off: what came of its plan is partial, and the provider's fault."""
+    """The last planner broke off: what came of its plan is partial.
+
+    It is the provider's fault, or nobody's where the run's time was up.
+    """
     findings = state.rounds[-1].findings if state.rounds else []
     cut = next((finding for finding in findings if finding.code == "plan-cut"), None)
-    return cut and RunError(cut.code, cut.message, cut.hint, ModelError.exit_status)
+    if cut is None:
+        return None
+    planners = [call.code for call in state.calls if call.role == "planner"]
+    if planners[-1:] == ["deadline"]:
+        return RunError("deadline", cut.message, cut.hint, BudgetExceeded.exit_status)
+    return RunError(cut.code, cut.message, cut.hint, ModelError.exit_status)
 
 
 def _fault(state: RunState) -> RunError | None:
@@ -292,12 +312,10 @@ _HARMLESS = frozenset(("guard-false", "nothing-to-choose", "upstream-skipped", "
 """Codes of steps that did not run because the plan said so, or nobody needed them."""
 
 
-def _step_error(step: StepState, exit_status: int) -> RunError:
-    if step.code in _BUDGETS:
-        exit_status = 5
+def _step_error(step: StepState) -> RunError:
     tool = f" ({step.step.tool})" if step.step else ""
     message = f"step {step.id}{tool} {step.status}: {step.message or step.code}"
-    return RunError(step.code, message, _HINTS.get(step.code, ""), exit_status)
+    return RunError(step.code, message, _HINTS.get(step.code, ""), _exit_of(step))
 
 
 _HINTS = {
