@@ -149,3 +149,43 @@ def test_a_role_without_a_model_is_the_callers_mistake() -> None:
         assert caught.value.code == "no-model"
 
     run_virtual(main())
+
+
+@pytest.mark.parametrize(
+    ("reply", "tokens"),
+    [
+        (["12345678", ModelError("no", code="cut", provider="p")], 2),
+        (["12345678", STALL], 2),
+        ([ModelError("no", code="connection", provider="p")], 0),
+    ],
+    ids=["cut", "stall", "nothing came"],
+)
+def test_a_reply_that_broke_off_is_counted_for_what_was_said(reply: Any, tokens: int) -> None:
+    async def main() -> None:
+        asker = make([reply])
+        with pytest.raises(ModelError):
+            await ask(asker)
+        usage = calls(asker)[-1].usage
+        assert (usage.output_tokens, usage.estimated) == (tokens, tokens > 0)
+        assert bool(usage.input_tokens) == bool(tokens)
+
+    run_virtual(main())
+
+
+def test_a_reply_that_was_left_early_is_counted_for_what_was_said() -> None:
+    async def main() -> None:
+        asker = make([["12345678", STALL]])
+        async with aclosing(asker.stream(ASK, role="planner", round=1)) as stream:
+            async for _ in stream:
+                break
+        assert calls(asker)[-1].usage == Usage(2, 0, 2, estimated=True)
+
+    run_virtual(main())
+
+
+def test_halves_of_surrogate_pairs_do_not_get_past_a_model() -> None:
+    async def main() -> None:
+        asker = make([["a\ud800b", "\udc80", "\ud83d\ude00 é"]])
+        assert await ask(asker) == "a\ufffdb\ufffd\U0001f600 é"
+
+    run_virtual(main())

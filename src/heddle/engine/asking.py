@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 from heddle.engine.events import ModelCall, ModelStarted
 from heddle.errors import ConfigError, ModelError
 from heddle.models.prices import cost_usd
-from heddle.models.protocol import Message, Request, Usage
+from heddle.models.protocol import Message, Request, Usage, estimated_usage
 from heddle.plan.canonical import hash_of
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class Asker:
         prompt_hash = hash_of([list(pair) for pair in messages])
         name = f"{model.provider}:{model.name}"
         self._log.emit(ModelStarted(started, call, role, round, name, prompt_hash))
-        usage, first, code = Usage(), None, "cancelled"
+        usage, first, code, size = None, None, "cancelled", 0
         try:
             async with aclosing(self._timed(model, request, deadline)) as pieces:
                 async for piece in pieces:
@@ -96,7 +96,8 @@ class Asker:
                         usage = piece
                         continue
                     first = self._log.now() if first is None else first
-                    yield piece
+                    size += len(piece)
+                    yield piece if piece.isascii() else _sound(piece)
             code = ""
         except ModelError as error:
             code = error.code
@@ -105,6 +106,8 @@ class Asker:
             code = "stopped"
             raise
         finally:
+            if usage is None:  # it broke off: what was said until then was paid for
+                usage = estimated_usage(request, size) if size else Usage()
             cost = cost_usd(model.provider, model.name, usage)
             self._log.emit(
                 ModelCall(
@@ -163,3 +166,8 @@ class Asker:
         finally:
             if lease is not None:
                 lease.release()
+
+
+def _sound(text: str) -> str:
+    """Text that can be written down: half of a surrogate pair becomes U+FFFD."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
