@@ -131,6 +131,10 @@ def test_the_joiner_reads_results_in_plan_order_with_what_is_missing() -> None:
         ('{"action": "dance"}', '{"action": "dance"}'),
         ("{", "{"),
         ("", ""),
+        ('{"action": "finish", "answer": NaN}', '{"action": "finish", "answer": NaN}'),
+        ('{"answer": [1e999]}', '{"answer": [1e999]}'),
+        (r'{"action": "replan", "reason": "\ud800"}', r'{"action": "replan", "reason": "\ud800"}'),
+        ("[" * 5_000 + "{}", "[" * 5_000 + "{}"),
         ('```json\n{"action": "finish", "answer": "x"}\n```', "x"),
     ],
 )
@@ -187,6 +191,30 @@ def test_too_many_bad_lines_fail_the_round_and_the_next_plan_answers() -> None:
     assert result.answer == "ok"
     assert "too-many-holes" in {finding.code for finding in result.findings}
     assert not [request for request in model_of(made).requests if request.role == "repair"]
+
+
+FAILED_ROUND = '1. look("a")\n' + "".join(f'{n}. nope("{n}")\n' for n in range(2, 6))
+
+
+def test_a_round_that_failed_is_replanned_although_some_of_its_steps_ran() -> None:
+    made = agent(
+        {
+            ("planner", 1): FAILED_ROUND,
+            ("planner", 2): "6. look($1)\n7. join()",
+            "joiner": finish("ok"),
+        }
+    )
+    result = ask(made)
+    assert (result.status, result.answer) == ("succeeded", "ok")
+    assert result.steps[-1].value == "<<a>>"
+    asked = [(request.role, request.round) for request in model_of(made).requests]
+    assert asked == [("planner", 1), ("planner", 2), ("joiner", 2)]
+
+
+def test_a_last_round_that_failed_is_joined_with_what_there_is() -> None:
+    limits = heddle.Limits(max_rounds=1)
+    result = ask(agent({"planner": FAILED_ROUND, "joiner": finish("a only")}, limits=limits))
+    assert (result.status, result.answer) == ("partial", "a only")
 
 
 def test_an_empty_plan_is_replanned_and_then_rejected() -> None:
@@ -370,7 +398,10 @@ def test_a_join_policy_that_is_not_met_gives_no_answer(join: str) -> None:
     assert [request.role for request in model_of(made).requests] == ["planner"]
 
 
-@pytest.mark.parametrize("join", ["", "some", "quorum", "quorum:0", "quorum:x", "quorum:-1"])
+@pytest.mark.parametrize(
+    "join",
+    ["", "some", "quorum", "quorum:0", "quorum:x", "quorum:-1", "all:1", "any:2", "best-effort:x"],
+)
 def test_an_unknown_join_policy_is_refused(join: str) -> None:
     with pytest.raises(ConfigError) as caught:
         agent("x", join=join)
@@ -455,6 +486,12 @@ def test_inputs_reach_tools_by_name_and_no_model_sees_them() -> None:
 def test_an_empty_question_is_the_callers_mistake() -> None:
     with pytest.raises(ConfigError):
         ask(agent("x"), "  ")
+
+
+def test_a_question_in_another_encoding_is_the_callers_mistake() -> None:
+    with pytest.raises(ConfigError) as caught:
+        ask(agent("x"), "na\udcefve?")  # what an argument in Latin-1 looks like in Python
+    assert caught.value.code == "bad-text"
 
 
 def test_aclose_closes_each_model_once() -> None:

@@ -104,9 +104,9 @@ class Agent:
             The result. Whatever fails on the way is in it, and is not raised.
 
         Raises:
-            ConfigError: the question is empty.
+            ConfigError: the question is empty, or not valid Unicode.
         """
-        _refuse_empty(question)
+        _refuse_unusable(question)
         workshop = Workshop(
             self.tools,
             models=self.models,
@@ -129,7 +129,7 @@ class Agent:
 
         Raises:
             RuntimeError: an event loop is running already.
-            ConfigError: the question is empty.
+            ConfigError: the question is empty, or not valid Unicode.
         """
         return run_now(self._run_once(question, inputs))
 
@@ -147,9 +147,9 @@ class Agent:
         Leaving the loop early stops the run.
 
         Raises:
-            ConfigError: the question is empty.
+            ConfigError: the question is empty, or not valid Unicode.
         """
-        _refuse_empty(question)
+        _refuse_unusable(question)
         log = EventLog()
         run = asyncio.create_task(self.run(question, inputs=inputs, log=log))
         run.add_done_callback(lambda _: log.close())
@@ -165,10 +165,10 @@ class Agent:
         """Ask for a plan and stop. Its findings, those of the verifier included, are in it.
 
         Raises:
-            ConfigError: the question is empty.
+            ConfigError: the question is empty, or not valid Unicode.
             ModelError: the planner failed.
         """
-        _refuse_empty(question)
+        _refuse_unusable(question)
         workshop = Workshop(
             self.tools, models=self.models, limits=self.limits, inputs=inputs, question=question
         )
@@ -244,7 +244,7 @@ class _Conversation:
         """Join the results: by the plan's own output, or by asking the joiner."""
         ends = sinks(plan)
         done = sum(self._shop.scheduler.status(id) == "done" for id in ends)
-        if not plan.steps:
+        if not plan.steps or (_failed(plan) and not self.last_round):
             return self._replan(plan, _why_rejected(plan))
         if not self._agent.join.met(done, ends):
             raise BudgetExceeded(
@@ -447,6 +447,11 @@ def _too_large(round: Round, size: int, limits: Limits) -> bool:
     return len(round.plan) > limits.max_steps  # the verifier has said it
 
 
+def _failed(plan: Plan) -> bool:
+    """Whether a plan had more bad lines than it may have."""
+    return any(finding.code == "too-many-holes" for finding in plan.findings)
+
+
 def _why_rejected(plan: Plan) -> str:
     errors = [finding for finding in plan.findings if finding.severity == "error"]
     return "; ".join(finding.message for finding in errors[:3]) or "the plan holds no step"
@@ -464,11 +469,19 @@ def _kind(value: Any) -> str:
     return names.get(type(value).__name__, "list" if isinstance(value, list) else "object")
 
 
-def _refuse_empty(question: str) -> None:
+def _refuse_unusable(question: str) -> None:
     if not question.strip():
         raise ConfigError(
             "the question is empty", code="empty-question", hint="say what you want to know"
         )
+    try:
+        question.encode()
+    except UnicodeEncodeError as error:
+        raise ConfigError(
+            f"the question is not valid Unicode at character {error.start + 1}",
+            code="bad-text",
+            hint="is it in the encoding of your terminal? UTF-8 is expected",
+        ) from None
 
 
 def _models_of(model: str | Model | Mapping[str, str | Model]) -> dict[str, Model]:

@@ -23,9 +23,8 @@ class JoinPolicy:
     def __init__(self, text: str) -> None:
         kind, _, number = text.partition(":")
         self.kind = "quorum" if kind == "any" else kind
-        if kind not in ("best-effort", "all", "quorum", "any") or (
-            kind == "quorum" and not (number.isdecimal() and int(number))
-        ):
+        counts = kind == "quorum" and number.isdecimal() and int(number)
+        if text not in ("best-effort", "all", "any") and not counts:
             raise ConfigError(
                 f"there is no join policy {text!r}",
                 code="unknown-join-policy",

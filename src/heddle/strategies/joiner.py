@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, cast
 
+from heddle.plan.canonical import canonical_bytes
 from heddle.strategies import Verdict
 from heddle.strategies.wording import prompt, results_text
 
@@ -47,6 +48,7 @@ def verdict_of(reply: str) -> Verdict:
     start, end = reply.find("{"), reply.rfind("}")
     try:
         data = json.loads(reply[start : end + 1])
+        canonical_bytes(data)  # refuses NaN and halves of surrogate pairs, which `loads` lets pass
     except (ValueError, RecursionError):
         return Verdict("finish", reply.strip())
     if not isinstance(data, dict):
