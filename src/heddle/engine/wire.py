@@ -1,0 +1,305 @@
+"""Events as JSON and back: what journals, pages and other processes share.
+
+    {"schema": 1, "event": "StepReady", … the event's own fields}
+
+Steps read as in canonical JSON, with their notes and origins. Reading is strict: another schema, an
+unknown event, a field that is missing, unknown or of another type is refused.
+
+Invariant: `event_from_json(json.loads(json.dumps(event_to_json(event)))) == event`, tuples inside
+of arguments and values excepted, which come back as lists.
+
+>>> from heddle.engine.events import StepEnded
+>>> event_to_json(StepEnded(1.5, "1", "done"))
+{'schema': 1, 'event': 'StepEnded', 'at': 1.5, 'step': '1', 'status': 'done', 'code': ''}
+>>> event_from_json(event_to_json(StepEnded(1.5, "1", "done")))
+StepEnded(at=1.5, step='1', status='done', code='')
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast, get_args
+
+from heddle.engine.events import EVENTS, SCHEMA, EffectOrigin, Status
+from heddle.models.protocol import Usage
+from heddle.plan.canonical import step_from_json, step_to_json
+from heddle.plan.findings import Finding
+from heddle.plan.ir import Hole, Origin, Step
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from heddle.engine.events import Event
+
+__all__ = ["WireError", "event_from_json", "event_to_json"]
+
+_HEAD = {"schema", "event"}
+_MAX_NESTING = 500  # of what is read; values nest less, and everything that writes JSON can follow
+
+Fields: TypeAlias = "dict[str, Any]"
+
+
+class WireError(ValueError):
+    """Something that is no event of this schema; the message says where and why."""
+
+
+def event_to_json(event: Event) -> Fields:
+    """An event as plain JSON. Containers are shared with the event: do not change them.
+
+    Cost: linear in the event's values.
+
+    Raises:
+        WireError: a field holds what JSON has no form for, as NaN or half of a surrogate pair.
+    """
+    kind = type(event).__name__
+    if EVENTS.get(kind) is not type(event):
+        raise WireError(f"{kind} is no event")
+    fields = {
+        name: _at(f"{kind}.{name}", form.write, value)
+        for (name, form), value in zip(_FORMS[kind].items(), event, strict=True)
+    }
+    return {"schema": SCHEMA, "event": kind, **fields}
+
+
+def event_from_json(data: Any) -> Event:
+    """The event that `event_to_json` wrote.
+
+    Cost: linear in the data.
+
+    Raises:
+        WireError: another schema, an unknown event, or a field that does not fit.
+    """
+    data = _object(data)
+    if type(data.get("schema")) is not int or data["schema"] != SCHEMA:
+        raise WireError(f"it is not of schema {SCHEMA}, which this version reads")
+    kind = data.get("event")
+    if not isinstance(kind, str) or kind not in EVENTS:
+        raise WireError(
+            f"there is no event {kind!r:.40}" if isinstance(kind, str) else "it names no event"
+        )
+    forms = _FORMS[kind]
+    _same_names(kind, data.keys() - _HEAD, forms)
+    return EVENTS[kind](
+        *(_at(f"{kind}.{name}", form.read, data[name]) for name, form in forms.items())
+    )
+
+
+def _at(place: str, convert: Callable[[Any], Any], value: Any) -> Any:
+    try:
+        return convert(value)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise WireError(f"{place}: {error}") from error
+
+
+def _same_names(what: str, given: Iterable[Any], wanted: Mapping[str, Any]) -> None:
+    odd = min(set(given) ^ set(wanted), key=str, default=None)
+    if odd is not None:
+        fault = "missing" if odd in wanted else "unknown"
+        raise WireError(f"{what}: field {odd!r:.40} is {fault}")
+
+
+# -- plain JSON ----------------------------------------------------------------------------------
+
+
+def _json(value: Any) -> Any:
+    """The value itself, if it is sound JSON. Cost: linear, without recursion."""
+    level: list[Any] = [value]
+    depth = 0
+    while level:
+        level = [inner for item in level for inner in _inside(item)]
+        depth += 1
+        if depth > _MAX_NESTING:
+            raise ValueError(f"it nests deeper than {_MAX_NESTING} lists and objects")
+    return value
+
+
+def _inside(value: Any) -> Any:
+    """What a container holds, its keys included; scalars hold nothing and are checked."""
+    if value is None or isinstance(value, (bool, int)):
+        return ()
+    if isinstance(value, str):
+        value.encode()
+        return ()
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError(f"{value} is not a JSON number")
+        return ()
+    if isinstance(value, (list, tuple)):
+        return cast("list[Any]", value)
+    if isinstance(value, dict):
+        mapping = cast("dict[Any, Any]", value)
+        for key in mapping:
+            _text(key)
+        return mapping.values()
+    raise TypeError(f"{type(value).__name__} is not JSON")
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"expected text, got {type(value).__name__}")
+    value.encode()
+    return value
+
+
+def _whole(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"expected a whole number, got {type(value).__name__}")
+    return value
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise TypeError(f"expected a number, got {type(value).__name__}")
+    return value
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"expected true or false, got {type(value).__name__}")
+    return value
+
+
+def _object(value: Any) -> Fields:
+    if not isinstance(value, dict):
+        raise WireError(f"expected an object, got {type(value).__name__}")
+    return cast("Fields", value)
+
+
+def _status(value: Any) -> Status:
+    if _text(value) not in get_args(Status):
+        raise ValueError(f"there is no status {value!r:.40}")
+    return cast("Status", value)
+
+
+# -- what is more than plain JSON ----------------------------------------------------------------
+
+
+class _Form(NamedTuple):
+    """How the values of one type are written and read."""
+
+    write: Callable[[Any], Any]
+    read: Callable[[Any], Any]
+
+
+def _plain(check: Callable[[Any], Any]) -> _Form:
+    return _Form(check, check)
+
+
+def _optional(form: _Form) -> _Form:
+    def write(value: Any) -> Any:
+        return None if value is None else form.write(value)
+
+    def read(value: Any) -> Any:
+        return None if value is None else form.read(value)
+
+    return _Form(write, read)
+
+
+def _many(form: _Form) -> _Form:
+    """Tuples of any length, as lists."""
+
+    def write(value: Any) -> list[Any]:
+        return [form.write(item) for item in value]
+
+    def read(value: Any) -> tuple[Any, ...]:
+        if not isinstance(value, list):
+            raise TypeError(f"expected a list, got {type(value).__name__}")
+        return tuple(form.read(item) for item in cast("list[Any]", value))
+
+    return _Form(write, read)
+
+
+def _record(kind: type[Any], **forms: _Form) -> _Form:
+    """Named tuples and dataclasses with these fields, as objects."""
+
+    def write(value: Any) -> Fields:
+        return {name: form.write(getattr(value, name)) for name, form in forms.items()}
+
+    def read(value: Any) -> Any:
+        data = _object(value)
+        _same_names(kind.__name__, data, forms)
+        return kind(**{name: form.read(data[name]) for name, form in forms.items()})
+
+    return _Form(write, read)
+
+
+def _pair(value: Any) -> list[str]:
+    first, second = cast("list[Any]", value)
+    return [_text(first), _text(second)]
+
+
+def _read_pair(value: Any) -> tuple[str, str]:
+    if not isinstance(value, list):
+        raise TypeError(f"expected a pair, got {type(value).__name__}")
+    first, second = _pair(value)
+    return first, second
+
+
+_TEXT, _WHOLE = _plain(_text), _plain(_whole)
+_ORIGIN = _record(Origin, line=_WHOLE, column=_WHOLE)
+
+
+def _write_step(step: Step) -> Fields:
+    data = _json(step_to_json(step, note=True))
+    return {**data, "origin": _ORIGIN.write(step.origin)} if step.origin else data
+
+
+def _read_step(value: Any) -> Step:
+    data = dict(_object(_json(value)))
+    origin = _ORIGIN.read(data.pop("origin")) if "origin" in data else None
+    return dataclasses.replace(step_from_json(data), origin=origin)
+
+
+_SEVERITY = {"error", "warning"}
+
+
+def _severity(value: Any) -> str:
+    if _text(value) not in _SEVERITY:
+        raise ValueError(f"there is no severity {value!r:.40}")
+    return value
+
+
+_FINDING = _record(
+    Finding, code=_TEXT, severity=_plain(_severity), message=_TEXT, hint=_TEXT, line=_WHOLE,
+    column=_WHOLE, snippet=_TEXT, step=_TEXT,
+)  # fmt: skip
+_HOLE = _record(Hole, id=_TEXT, text=_TEXT, findings=_many(_FINDING), origin=_optional(_ORIGIN))
+_USAGE = _record(
+    Usage, input_tokens=_WHOLE, cached_input_tokens=_WHOLE, output_tokens=_WHOLE,
+    estimated=_plain(_flag),
+)  # fmt: skip
+_EFFECT = _record(
+    EffectOrigin, run=_TEXT, round=_WHOLE, n=_WHOLE, hash=_TEXT, element=_optional(_WHOLE)
+)
+
+_BY_TYPE: dict[str, _Form] = {
+    "Any": _plain(_json),
+    "Mapping[str, Any]": _plain(lambda value: _json(_object(value))),
+    "str": _TEXT,
+    "int": _WHOLE,
+    "int | None": _optional(_WHOLE),
+    "float": _plain(_number),
+    "float | None": _optional(_plain(_number)),
+    "bool": _plain(_flag),
+    "Status": _plain(_status),
+    "tuple[str, ...]": _many(_TEXT),
+    "tuple[tuple[str, str], ...]": _many(_Form(_pair, _read_pair)),
+    "Step": _Form(_write_step, _read_step),
+    "Hole": _HOLE,
+    "Finding": _FINDING,
+    "Usage": _USAGE,
+    "Usage | None": _optional(_USAGE),
+    "EffectOrigin": _EFFECT,
+}
+"""How a field is written, by its type as `engine.events` spells it."""
+
+
+def _spelled(annotation: Any) -> str:
+    return annotation if isinstance(annotation, str) else annotation.__forward_arg__
+
+
+_FORMS: dict[str, dict[str, _Form]] = {
+    kind: {name: _BY_TYPE[_spelled(hint)] for name, hint in event.__annotations__.items()}
+    for kind, event in EVENTS.items()
+}
