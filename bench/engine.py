@@ -36,7 +36,7 @@ async def _invoke(args: dict[str, Any]) -> int:
 _NOOP = Tool(ToolSpec("noop", effect="pure"), _noop, _invoke, blocking=False)
 
 
-async def run_heddle(plan: list[Step]) -> EventLog:
+async def run_heddle(plan: list[Step]) -> tuple[Scheduler, EventLog]:
     """Run steps with everything on: references, caps, deadlines, events in memory."""
     log = EventLog()
     executor = LocalExecutor({"noop": _NOOP})
@@ -47,7 +47,7 @@ async def run_heddle(plan: list[Step]) -> EventLog:
     scheduler.rank()
     await scheduler.wait()
     await scheduler.close()
-    return log
+    return scheduler, log
 
 
 def cpu_s(run: Callable[[], Any]) -> float:
@@ -105,18 +105,11 @@ def bytes_per_step(n: int = 10_000) -> dict[str, float]:
             gc.collect()
             tracemalloc.start()
             before = tracemalloc.get_traced_memory()[0]
-            log = EventLog()
-            executor = LocalExecutor({"noop": _NOOP})
-            limits = Limits(concurrency=CAP, step_timeout_s=120.0)
-            scheduler = Scheduler({"noop": _NOOP.spec}, executor, log, limits=limits)
-            for step in plan:
-                scheduler.add(step)
-            scheduler.rank()
-            await scheduler.wait()
-            await scheduler.close()
+            kept = await run_heddle(plan)
             gc.collect()
             after = tracemalloc.get_traced_memory()[0]
             tracemalloc.stop()
+            del kept
             return (after - before) / len(plan)
 
         out[name] = asyncio.run(held())

@@ -33,7 +33,7 @@ from heddle.strategies import Verdict, strategy_named
 from heddle.strategies.joiner import VERDICT_SCHEMA, joiner_messages, verdict_of
 from heddle.strategies.llmcompiler import DIALECT, planner_messages
 from heddle.strategies.wording import prompt, tools_text
-from heddle.tools.function import toolbox
+from heddle.tools.toolbox import toolbox
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping, Sequence

@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel
 
 from heddle.errors import ConfigError, ToolFailed
-from heddle.tools.function import as_tool
+from heddle.tools.toolbox import as_tool
 
 SCHEMA = {
     "type": "object",

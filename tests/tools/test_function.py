@@ -9,7 +9,8 @@ import pytest
 
 from heddle.errors import ConfigError, ToolFailed
 from heddle.models.protocol import Usage
-from heddle.tools.function import Metered, Tool, as_tool, tool, toolbox
+from heddle.tools.function import Metered, Tool, tool
+from heddle.tools.toolbox import as_tool, toolbox
 
 
 @tool(effect="read", provider="quotes", selectors=["ticker"], concurrency=4, timeout_s=2.5)

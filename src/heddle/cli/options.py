@@ -168,8 +168,8 @@ def toolset(specs: Sequence[str]) -> list[Tool]:
     Raises:
         ConfigError: one cannot be loaded, or two tools have one name.
     """
-    from heddle.tools.function import toolbox
     from heddle.tools.loading import load_tools
+    from heddle.tools.toolbox import toolbox
 
     return list(toolbox(tool for spec in specs for tool in load_tools(spec)).values())
 

@@ -32,7 +32,7 @@ from heddle.plan.canonical import hash_of
 from heddle.plan.ir import Plan, Ref
 from heddle.plan.limits import Limits
 from heddle.tools.builtin.llm import LLM_SPEC, llm_tool
-from heddle.tools.function import toolbox
+from heddle.tools.toolbox import toolbox
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable, Mapping, Sequence

@@ -51,16 +51,16 @@ __all__ = [
     "plan_hash",
     "plan_to_json",
     "prefix_hash",
+    "sound",
     "step_from_json",
     "step_to_json",
 ]
 
 FORMAT = 1
 NODE_KEYS = frozenset({"$ref", "$item", "$input", "$template", "$choose", "$literal"})
-_STEP_KEYS = frozenset(
-    ["id", "tool", "args", "after", "over", "bound", "when", "default", "role", "sees"]
-    + ["reads", "writes", "timeout_s", "retry", "note"]
-)
+_STEP_KEYS = frozenset({"id", "tool", "args", "over", "bound", "when", "default", "role", "note"}) | {
+    "after", "sees", "reads", "writes", "timeout_s", "retry",
+}  # fmt: skip
 
 
 class NodeError(ValueError):
@@ -138,6 +138,13 @@ def canonical_bytes(value: Any) -> bytes:
     out: list[str] = []
     _write(value, out)
     return "".join(out).encode()
+
+
+def sound(text: str) -> str:
+    """Text that can be written down: half of a surrogate pair becomes U+FFFD."""
+    if text.isascii():
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 # -- values --------------------------------------------------------------------------------------

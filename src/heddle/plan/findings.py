@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
-if TYPE_CHECKING:
-    from heddle.plan.ir import Origin
-
-__all__ = ["CODES", "Finding", "Severity"]
+__all__ = ["CODES", "Finding", "Origin", "Severity"]
 
 Severity: TypeAlias = Literal["error", "warning"]
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """A place in a planner's text; lines and columns count from 1."""
+
+    line: int
+    column: int
 
 
 @dataclass(frozen=True, slots=True)

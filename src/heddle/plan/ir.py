@@ -23,10 +23,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
+from heddle.plan.findings import Finding, Origin
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-
-    from heddle.plan.findings import Finding
 
 __all__ = [
     "MISSING",
@@ -114,14 +114,6 @@ class When:
 
     subject: Ref | Item | Input
     negated: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Where a step stands in the planner's text; lines and columns count from 1."""
-
-    line: int
-    column: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,9 +24,9 @@ from heddle.tools.signature import place_of, read_signature
 from heddle.tools.values import Metered, binder, dumper
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
-__all__ = ["Metered", "Tool", "as_tool", "assemble", "check_spec", "tool", "toolbox"]
+__all__ = ["Metered", "Tool", "assemble", "check_name", "check_spec", "tool"]
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]{0,127}")
 
@@ -200,49 +200,3 @@ def _metered(value: Metered, dump: Callable[[Any], Any]) -> Metered:
 def _asynchronous(function: Callable[..., Any]) -> bool:
     call = getattr(type(function), "__call__", None)  # noqa: B004  # the function behind an object
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)
-
-
-def as_tool(thing: Any) -> Tool:
-    """A tool, whatever it was: a Tool, a typed callable, or a tool of another library.
-
-    The last is anything with a name, a JSON schema and a callable; `tools.foreign` says where
-    it looks for each.
-
-    Raises:
-        ConfigError: it is none of these, or cannot be a tool.
-    """
-    if isinstance(thing, Tool):
-        return thing
-    from heddle.tools.foreign import adopt
-
-    adopted = adopt(thing)
-    if adopted is not None:
-        return adopted
-    if callable(thing):
-        return tool(thing)
-    raise ConfigError(
-        f"{thing!r:.80} is no tool",
-        code="bad-tool",
-        hint="pass a typed function, or something with a name, a JSON schema and a callable",
-    )
-
-
-def toolbox(tools: Iterable[Any]) -> dict[str, Tool]:
-    """Tools by name, in the order given; the same tool twice counts once.
-
-    Raises:
-        ConfigError: two tools have one name, or something is no tool.
-    """
-    box: dict[str, Tool] = {}
-    for thing in tools:
-        found = as_tool(thing)
-        name = found.spec.name
-        other = box.setdefault(name, found)
-        if other is not found:
-            first, second = place_of(other.__wrapped__), place_of(found.__wrapped__)
-            raise ConfigError(
-                f"two tools are called {name!r}: {first}and {second}".rstrip(": "),
-                code="duplicate-tool",
-                hint='give one of them another name: @heddle.tool(name="…")',
-            )
-    return box

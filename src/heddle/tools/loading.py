@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from heddle.errors import ConfigError, HeddleError
-from heddle.tools.function import Tool, as_tool
+from heddle.tools.function import Tool
+from heddle.tools.toolbox import as_tool
 
 if TYPE_CHECKING:
     from collections.abc import Generator
