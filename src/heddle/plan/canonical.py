@@ -20,6 +20,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from dataclasses import fields
 from decimal import Decimal
 from typing import Any, cast
 
@@ -58,9 +59,7 @@ __all__ = [
 
 FORMAT = 1
 NODE_KEYS = frozenset({"$ref", "$item", "$input", "$template", "$choose", "$literal"})
-_STEP_KEYS = frozenset({"id", "tool", "args", "over", "bound", "when", "default", "role", "note"}) | {
-    "after", "sees", "reads", "writes", "timeout_s", "retry",
-}  # fmt: skip
+_STEP_KEYS = frozenset(field.name for field in fields(Step)) - {"origin"}
 
 
 class NodeError(ValueError):
