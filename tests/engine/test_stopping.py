@@ -11,10 +11,14 @@ from rig import Functions, Loom
 from heddle.engine.events import CancelRequested, LateResult, StepEnded, StepError, StepUnknown
 from heddle.engine.log import EventLog
 from heddle.engine.slots import LocalSlots
+from heddle.engine.wire import event_from_json, event_to_json
+from heddle.errors import ToolFailed
+from heddle.models.protocol import Usage
 from heddle.plan.ir import Ref, Step
 from heddle.plan.limits import Limits
 from heddle.plan.spec import ToolSpec
 from heddle.testing.clock import run_virtual
+from heddle.tools.function import Metered
 
 
 async def quick(**args: Any) -> Any:
@@ -82,6 +86,35 @@ def test_whatever_a_tool_raises_is_its_own_failure(raised: BaseException) -> Non
             state = await loom.run(Step("1", "raises"), Step("2", "nap", {"seconds": 2.0}))
             assert (state.steps["1"].status, state.steps["1"].code) == ("failed", "tool-failed")
             assert state.steps["2"].status == "done"
+
+    run_virtual(main())
+
+
+class Mute(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "message"),
+    [
+        (Mute(), "tool-failed", "Mute"),
+        (OSError("na\udcefve.txt"), "tool-failed", "OSError: na\ufffdve.txt"),
+        (ToolFailed("na\udcefve", code="a\udc80"), "a\ufffd", "na\ufffdve"),
+        (ValueError("x" * 10**6), "tool-failed", "ValueError: " + "x" * 3_988),
+    ],
+    ids=["mute", "not unicode", "not unicode, by code", "long"],
+)
+def test_whatever_a_failure_says_can_be_written_down(
+    raised: Exception, code: str, message: str
+) -> None:
+    async def raises(**_: Any) -> None:
+        raise raised
+
+    async def main() -> None:
+        async with Loom(functions={"raises": raises}) as loom:
+            step = (await loom.run(Step("1", "raises"))).steps["1"]
+            assert (step.status, step.code, step.message) == ("failed", code, message)
 
     run_virtual(main())
 
@@ -424,5 +457,25 @@ def test_what_runs_in_the_place_of_a_bad_line_is_stopped_and_ends_once() -> None
             ]
             assert loom.scheduler.in_flight == 0
         assert drained(loom)
+
+    run_virtual(main())
+
+
+def test_a_value_that_comes_too_late_is_plain_and_its_cost_is_counted() -> None:
+    async def deaf(**_: Any) -> Any:
+        try:
+            await asyncio.sleep(10)
+        except asyncio.CancelledError:
+            await asyncio.sleep(1)
+        return Metered("late", Usage(3, 0, 2), 0.5)
+
+    async def main() -> None:
+        async with Loom(functions={"deaf": deaf}) as loom:
+            await loom.run(Step("1", "deaf", timeout_s=5))
+            await loom.scheduler.close()
+            (late,) = loom.events(LateResult)
+            assert (late.value, late.usage, late.cost_usd) == ("late", Usage(3, 0, 2), 0.5)
+            assert loom.state().metered == [late]
+            assert event_from_json(event_to_json(late)) == late
 
     run_virtual(main())

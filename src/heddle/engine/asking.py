@@ -13,7 +13,7 @@ from heddle.engine.events import ModelCall, ModelStarted
 from heddle.errors import ConfigError, ModelError
 from heddle.models.prices import cost_usd
 from heddle.models.protocol import Message, Request, Usage, estimated_usage
-from heddle.plan.canonical import hash_of
+from heddle.plan.canonical import hash_of, sound
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -97,7 +97,7 @@ class Asker:
                         continue
                     first = self._log.now() if first is None else first
                     size += len(piece)
-                    yield piece if piece.isascii() else _sound(piece)
+                    yield sound(piece)
             code = ""
         except ModelError as error:
             code = error.code
@@ -166,8 +166,3 @@ class Asker:
         finally:
             if lease is not None:
                 lease.release()
-
-
-def _sound(text: str) -> str:
-    """Text that can be written down: half of a surrogate pair becomes U+FFFD."""
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

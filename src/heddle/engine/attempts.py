@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from heddle.engine.deadlines import Deadlines
 from heddle.engine.events import EffectOrigin, LateResult, StepIntent, StepStarted, quick
 from heddle.plan.canonical import hash_of
+from heddle.tools.function import Metered
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -151,7 +152,7 @@ class Attempts:
                 if kept:
                     self._outcomes.succeeded(node, value, started)
                 else:
-                    self._log.emit(LateResult(self._now(), node.id, node.attempt, value))
+                    self._tell_late(node, value)
             turns += 1
             kept = kept and not task.cancelling()  # a tool may have cancelled its own task
             if kept and turns % _TURN == 0:
@@ -159,6 +160,15 @@ class Attempts:
             node = self._next() if kept and queue.ready else None
             if queue.ready and self.in_flight < self._limits.concurrency:
                 self.pump_soon()  # not at once: this worker may get to them before the loop does
+
+    def _tell_late(self, node: Node, value: Any) -> None:
+        """Nobody waits for this value any more; what its models cost is counted all the same."""
+        usage = cost = None
+        if type(value) is Metered:
+            value, usage, cost = value
+        self._log.emit(
+            LateResult(self._now(), node.id, node.attempt, value, None, usage, cost)
+        )  # fmt: skip
 
     def _begin(self, node: Node, step: Step) -> float:
         """The attempt begins: say so, and set its deadline."""

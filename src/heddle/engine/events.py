@@ -323,13 +323,18 @@ class StepUnknown(NamedTuple):
 
 
 class LateResult(NamedTuple):
-    """An attempt that was given up gave a value after all; it is recorded and not used."""
+    """An attempt that was given up gave a value after all; it is recorded and not used.
+
+    Usage and cost are those of StepResult.
+    """
 
     at: float
     step: str
     attempt: int
     value: Any
     element: int | None = None
+    usage: Usage | None = None
+    cost_usd: float | None = None
 
 
 class UnknownResolved(NamedTuple):

@@ -40,6 +40,7 @@ from heddle.engine.queue import ReadyQueue
 from heddle.engine.resources import Resources
 from heddle.engine.slots import LocalSlots
 from heddle.errors import HeddleError, ToolFailed
+from heddle.plan.canonical import sound
 from heddle.plan.limits import Limits
 from heddle.tools.function import Metered
 
@@ -55,6 +56,9 @@ if TYPE_CHECKING:
     from heddle.plan.spec import ToolSpec
 
 __all__ = ["Scheduler"]
+
+_MAX_MESSAGE = 4_000
+"""Characters of a failure's message: it stands in events and in what a joiner reads."""
 
 
 class Scheduler:
@@ -305,9 +309,7 @@ class Scheduler:
         if isinstance(error, NothingChosen):
             self._end(node, "skipped", error.code)
             return
-        code, message = "tool-failed", f"{type(error).__name__}: {error}"
-        if isinstance(error, HeddleError):
-            code, message = error.code, error.message
+        code, message = _said(error)
         self._log.emit(StepError(self._at, node.id, node.attempt, code, message))
         self._end(node, "failed", code)
 
@@ -500,6 +502,18 @@ class Scheduler:
             ToolFailed: a path that leads nowhere.
         """
         return self._lookup.render(value)
+
+
+def _said(error: BaseException) -> tuple[str, str]:
+    """Code and words of an exception, whatever it is: they must be fit to be written down."""
+    if isinstance(error, HeddleError):
+        return sound(error.code), sound(error.message[:_MAX_MESSAGE])
+    kind = type(error).__name__
+    try:
+        text = f"{kind}: {error}"
+    except Exception:  # its own `__str__` fails
+        text = kind
+    return "tool-failed", sound(text[:_MAX_MESSAGE])
 
 
 def _resolve(future: asyncio.Future[None]) -> None:

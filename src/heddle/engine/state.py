@@ -92,7 +92,9 @@ class RunState:
     steps: dict[str, StepState] = field(default_factory=dict[str, StepState])
     calls: list[ev.ModelCall] = field(default_factory=list[ev.ModelCall])
     asking: dict[int, ev.ModelStarted] = field(default_factory=dict[int, ev.ModelStarted])
-    metered: list[ev.StepResult] = field(default_factory=list[ev.StepResult])
+    metered: list[ev.StepResult | ev.LateResult] = field(
+        default_factory=list["ev.StepResult | ev.LateResult"]
+    )
     joins: list[tuple[float, float | None]] = field(
         default_factory=list[tuple[float, "float | None"]]
     )
@@ -210,6 +212,11 @@ def _result(state: RunState, event: ev.StepResult) -> None:
         state.metered.append(event)
 
 
+def _late(state: RunState, event: ev.LateResult) -> None:
+    if event.usage is not None:
+        state.metered.append(event)
+
+
 def _error(state: RunState, event: ev.StepError) -> None:
     state.steps[event.step].message = event.message
 
@@ -254,6 +261,7 @@ _APPLY: dict[type[Event], Callable[[RunState, Any], None]] = {
     ev.StepReady: _ready,
     ev.StepStarted: _started,
     ev.StepResult: _result,
+    ev.LateResult: _late,
     ev.StepError: _error,
     ev.StepEnded: _ended,
     ev.ModelStarted: _asked,
