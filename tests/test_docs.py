@@ -48,6 +48,19 @@ def test_the_readme_works_from_top_to_bottom_in_an_empty_folder(tmp_path: Path) 
     assert done.stdout.startswith("186.5 ")
 
 
+def test_the_library_page_runs_from_top_to_bottom(tmp_path: Path) -> None:
+    program = "\n".join(blocks(ROOT / "docs" / "python.md", "python"))
+    (tmp_path / "page.py").write_text(program)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "page.py"],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize("page", [page for page in PAGES if page.name == "plans.md"], ids=str)
 def test_every_plan_in_the_docs_is_read_without_a_finding(page: Path) -> None:
     import heddle
