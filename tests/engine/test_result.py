@@ -11,7 +11,7 @@ from heddle.engine.result import RunError, RunResult, result_of
 from heddle.engine.state import fold
 from heddle.models.protocol import Usage
 from heddle.plan.findings import Finding
-from heddle.plan.ir import Step
+from heddle.plan.ir import Ref, Step
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,6 +86,30 @@ def test_a_later_round_makes_good_a_failure_but_no_denial() -> None:
     good = ended(2, ("done", ""))
     assert verdict(judged([*ended(1, ("failed", "tool-failed")), *good])) == ("succeeded", 0)
     assert verdict(judged([*ended(1, ("denied", "not-approved")), *good])) == ("denied", 6)
+
+
+def chain(code: str) -> list[Any]:
+    """A step of round 1 that ended without value; one of round 2 that was skipped for it."""
+    steps = [Step("1", "look"), Step("2", "look", {"x": Ref("1")}), Step("2.3", "look", {}, ("2",))]
+    return [
+        ev.PlanProposed(0, 1, ""),
+        *(ev.StepAccepted(0, 1, n, step) for n, step in enumerate(steps[:2], 1)),
+        ev.StepEnded(0, "1", "skipped", code),
+        ev.StepEnded(0, "2", "skipped", "upstream-skipped"),
+        ev.PlanProposed(0, 2, ""),
+        ev.StepAccepted(0, 2, 1, steps[2]),
+        ev.StepEnded(0, "2.3", "skipped", "upstream-skipped"),
+        ev.PlanAccepted(1, 2, "", 1, None, "", "", {}),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"), [("guard-false", ("succeeded", 0)), ("upstream-failed", ("partial", 1))]
+)
+def test_a_skipped_step_is_excused_if_what_it_lacks_is(
+    code: str, expected: tuple[str, int]
+) -> None:
+    assert verdict(judged(chain(code))) == expected
 
 
 def test_nothing_done_and_no_answer_is_a_failure() -> None:

@@ -252,7 +252,7 @@ def _judge(
     """
     steps = list(state.steps.values())
     last = max((step.round for step in steps), default=1)
-    lacking = [step for step in steps if not (step.has_value or step.code in _HARMLESS)]
+    lacking = _lacking(state)
     bad = [step for step in lacking if step.round == last or step.status in ("unknown", "denied")]
     worst = min(bad, key=_rank_of, default=None)
     faults = [error, _cut(state), worst and _step_error(worst), _fault(state)]
@@ -262,6 +262,18 @@ def _judge(
     found = min(known, key=lambda fault: _SERIOUS.index(fault.exit_status))
     some = answer is not None or any(step.status == "done" for step in steps)
     return _STATUSES.get(found.exit_status, "partial" if some else "failed"), found
+
+
+def _lacking(state: RunState) -> list[StepState]:
+    """The steps without a value, those excused whose lack the plan or the join meant."""
+    found: dict[str, StepState] = {}
+    for step in state.steps.values():
+        excused = step.code in _HARMLESS
+        if step.code == "upstream-skipped" and step.step is not None:
+            excused = found.keys().isdisjoint(dependencies(step.step))
+        if not (step.has_value or excused):
+            found[step.id] = step
+    return list(found.values())
 
 
 _SERIOUS = (130, 70, 2, 7, 6, 3, 5, 4, 1)
@@ -308,7 +320,7 @@ def _fault(state: RunState) -> RunError | None:
     return first and RunError(first.code, first.message, first.hint)
 
 
-_HARMLESS = frozenset(("guard-false", "nothing-to-choose", "upstream-skipped", "not-needed"))
+_HARMLESS = frozenset(("guard-false", "nothing-to-choose", "not-needed"))
 """Codes of steps that did not run because the plan said so, or nobody needed them."""
 
 
