@@ -251,6 +251,14 @@ def test_a_planner_that_never_stops_is_cut_at_the_bound() -> None:
     assert len(starts(result)) <= 20
 
 
+def test_without_a_worker_no_plan_may_ask_a_model() -> None:
+    model = ScriptedModel({"planner": '1. llm("a")\n2. look("b")', "repair": "", "joiner": "x"})
+    made = heddle.Agent({"planner": model, "repair": model, "joiner": model}, [look])
+    result = ask(made)
+    assert [finding.code for finding in result.findings] == ["unknown-tool"]
+    assert "llm(" not in model.requests[0].messages[0].content
+
+
 # -- rounds --------------------------------------------------------------------------------------
 
 
@@ -387,6 +395,13 @@ def test_join_policies(join: str, status: str, total_s: float) -> None:
     assert result.answer == "x"
     assert result.timing.total_s == total_s
     assert result.status in (status, "partial")
+
+
+@pytest.mark.parametrize("join", ["all", "any", "quorum:2", "best-effort"])
+def test_a_join_policy_asks_for_what_the_output_needs_and_no_more(join: str) -> None:
+    planner = '1. look("a")\n2. hangs("b")\n3. join("It is $1.")'
+    result = ask(agent({"planner": planner}, join=join))
+    assert (result.status, result.answer, result.timing.total_s) == ("succeeded", "It is <a>.", 1)
 
 
 @pytest.mark.parametrize("join", ["all", "quorum:2"])

@@ -242,7 +242,7 @@ class _Conversation:
 
     async def join(self, plan: Plan) -> Verdict:
         """Join the results: by the plan's own output, or by asking the joiner."""
-        ends = sinks(plan)
+        ends = output_ids(plan) or sinks(plan)  # what is joined, and no more
         done = sum(self._shop.scheduler.status(id) == "done" for id in ends)
         if not plan.steps or (_failed(plan) and not self.last_round):
             return self._replan(plan, _why_rejected(plan))

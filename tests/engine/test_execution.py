@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 import heddle
-from heddle.plan.ir import Plan, Ref, Step
+from heddle.errors import ConfigError
+from heddle.plan.ir import Input, Plan, Ref, Step
 from heddle.testing.clock import run_virtual
 
 DEAF = """
@@ -43,6 +45,12 @@ def test_the_process_exits_although_tools_neither_return_nor_stop() -> None:
         [sys.executable, "-c", DEAF], capture_output=True, text=True, timeout=20, check=False
     )
     assert (done.stdout, done.stderr, done.returncode) == ("['failed', 'failed']\n", "", 0)
+
+
+@dataclass
+class Point:
+    x: int
+    y: int
 
 
 @heddle.tool(effect="pure")
@@ -103,3 +111,34 @@ def test_a_run_ends_at_its_deadline() -> None:
     result = run_virtual(heddle.execute(plan, [never, echo], limits=limits))
     assert [step.error.code for step in result.steps if step.error] == ["deadline", "deadline"]
     assert (result.exit_status, result.timing.total_s) == (5, 30)
+
+
+@pytest.mark.parametrize(
+    "value", [float("nan"), object(), "na\udcefve", {"a": [float("inf")]}, {"a": b"\xff"}], ids=repr
+)
+def test_an_input_that_has_no_json_form_is_the_callers_mistake(value: Any) -> None:
+    with pytest.raises(ConfigError, match="input 'mail'") as caught:
+        heddle.execute_sync(closed(Step("1", "echo", {"value": 1})), [echo], inputs={"mail": value})
+    assert caught.value.code == "bad-input"
+
+
+def test_inputs_are_ours_once_they_were_passed() -> None:
+    mine = {"list": [1], "point": Point(1, 2)}
+    step = Step("1", "echo", {"value": [Input("list"), Input("point", ("x",))]})
+
+    async def main() -> Any:
+        run = asyncio.create_task(heddle.execute(closed(step), [echo], inputs=mine))
+        await asyncio.sleep(0)
+        mine["list"].append(2)  # type: ignore[attr-defined]
+        return await run
+
+    assert run_virtual(main()).answer == [[1], 1]
+
+
+def test_remarks_on_the_text_of_a_plan_are_in_the_result_once() -> None:
+    plan = heddle.parse("1. echo(some text)\n2. join()", dialect="llmcompiler")
+    assert [finding.code for finding in plan.findings] == ["unquoted-text"]
+    result = run_virtual(heddle.execute(plan, [echo]))
+    assert (result.status, result.findings) == ("succeeded", plan.findings)
+    plan.findings = heddle.check(plan, [echo])  # as `Agent.plan` does
+    assert run_virtual(heddle.execute(plan, [echo])).findings == plan.findings

@@ -33,6 +33,7 @@ from heddle.plan.ir import Plan, Ref
 from heddle.plan.limits import Limits
 from heddle.tools.builtin.llm import LLM_SPEC, llm_tool
 from heddle.tools.toolbox import toolbox
+from heddle.tools.values import dumper
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable, Mapping, Sequence
@@ -69,6 +70,9 @@ class Workshop:
         log: takes the events.
         question: for the record.
         strategy: for the record.
+
+    Raises:
+        ConfigError: an input that has no JSON form.
     """
 
     def __init__(
@@ -85,7 +89,7 @@ class Workshop:
         question: str = "",
     ) -> None:
         self.limits = limits or Limits()
-        self.inputs = dict(inputs or {})
+        self.inputs = _plain_inputs(inputs or {})
         self.log = log or EventLog()
         self.run_id = uuid.uuid4().hex[:12]
         self.plans: list[Plan] = []
@@ -95,6 +99,8 @@ class Workshop:
         if worker is not None and LLM_SPEC.name not in self.tools:
             self.tools[LLM_SPEC.name] = llm_tool(worker)
         self.specs = specs_of(self.tools)
+        if LLM_SPEC.name not in self.tools:
+            del self.specs[LLM_SPEC.name]  # nobody to ask: no plan may call it
         self.slots = slots or LocalSlots(self.limits.per_provider, self.limits.requests_per_minute)
         self._own = (
             None if executor else LocalExecutor(self.tools, threads=self.limits.sync_threads)
@@ -235,6 +241,27 @@ class Workshop:
         return read()
 
 
+def _plain_inputs(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The caller's data as JSON, by the rules for what tools return; our own copy.
+
+    Cost: linear in the data.
+
+    Raises:
+        ConfigError: an input that has no JSON form.
+    """
+    found: dict[str, Any] = {}
+    for name, value in inputs.items():
+        try:
+            found[name] = dumper(f"input {name!r}", Any)(value)
+        except ToolFailed as error:
+            raise ConfigError(
+                error.message,
+                code="bad-input",
+                hint="pass text, numbers, true, false, None, and lists and dicts of them",
+            ) from None
+    return found
+
+
 def specs_of(tools: Mapping[str, Tool]) -> dict[str, ToolSpec]:
     """What the verifier sees of these tools, and of `llm`, which is always known."""
     return {LLM_SPEC.name: LLM_SPEC, **{name: tool.spec for name, tool in tools.items()}}
@@ -289,7 +316,7 @@ async def execute(
         The result; failing steps and a rejected plan are in it and are not raised.
 
     Raises:
-        ConfigError: a tool that cannot be used, or an `llm` step and no model.
+        ConfigError: a tool or an input that cannot be used, or an `llm` step and no model.
     """
     limits = limits or Limits()
     models = _models(model)
@@ -319,6 +346,9 @@ async def _carry_out(workshop: Workshop, plan: Plan, approve: Approve | None) ->
         round.take(step)
         if place % 1000 == 999:
             await asyncio.sleep(0)  # a long plan must not hold up what already runs
+    for finding in dict.fromkeys(plan.findings):  # remarks of its reader
+        if finding not in running.findings:
+            round.take(finding)
     if not round.close():
         raise InternalError("a plan that was checked is not clean")
     await workshop.release(round, approve)

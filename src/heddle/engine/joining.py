@@ -13,7 +13,9 @@ __all__ = ["JoinPolicy"]
 
 
 class JoinPolicy:
-    """Which results must be there before they are joined: of the steps that no other step uses.
+    """Which results must be there before they are joined.
+
+    They are those that the plan's output names; where it names none, those that no other step uses.
 
     "best-effort" joins whatever there is when all has ended or time runs out; "all" wants every
     one of them done; "quorum:K" joins as soon as K are done and stops the rest; "any" is
