@@ -479,3 +479,22 @@ def test_a_value_that_comes_too_late_is_plain_and_its_cost_is_counted() -> None:
             assert event_from_json(event_to_json(late)) == late
 
     run_virtual(main())
+
+
+@pytest.mark.parametrize("cleaning_s", [0.0, 1.0])
+def test_a_step_that_was_cancelled_does_not_time_out_as_well(cleaning_s: float) -> None:
+    async def slow_to_leave(**_: Any) -> None:
+        try:
+            await asyncio.sleep(100)
+        finally:
+            await asyncio.sleep(cleaning_s)
+
+    async def main() -> None:
+        async with Loom(functions={"slow_to_leave": slow_to_leave}) as loom:
+            loom.scheduler.at(5, lambda: loom.scheduler.cancel("enough"))
+            loom.add(Step("1", "slow_to_leave", timeout_s=5 + cleaning_s / 2))
+            await asyncio.sleep(10)
+            assert [event.status for event in loom.events(StepEnded)] == ["cancelled"]
+            assert loom.scheduler.idle
+
+    run_virtual(main())

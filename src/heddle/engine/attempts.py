@@ -221,6 +221,9 @@ class Attempts:
     def give_up(self, node: Node, status: Status, code: str, message: str) -> None:
         """End a running step from outside, and ask its tool to stop."""
         task = node.task
+        if node.deadline is not None:  # its tool may take its time, but the step has ended
+            self.deadlines.drop(node.deadline)
+            node.deadline = None
         if not node.begun:  # it holds slots, and its tool was not called yet
             self._let_go(node)
             status = "skipped"
