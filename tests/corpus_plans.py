@@ -14,16 +14,21 @@ from heddle.plan.ir import Plan
 from heddle.plan.spec import ToolSpec
 
 
-def rows(folder, pattern):
-    """The rows of some files of a whole corpus; the test is skipped where it is missing."""
-    found = whole(folder)
+def _folder(name):
+    """The folder of a whole corpus; the test is skipped where it is missing."""
+    found = whole(name)
     if found is None:
-        pytest.skip(f"NOT TESTED: no {folder} under HEDDLE_CORPORA")
-    return read(found, pattern)
+        pytest.skip(f"NOT TESTED: no {name} under HEDDLE_CORPORA")
+    return found
+
+
+def rows(folder, pattern):
+    """The rows of some files of a whole corpus."""
+    return read(_folder(folder), pattern)
 
 
 def read_json(folder, name):
-    return json.loads((whole(folder) / name).read_text())
+    return json.loads((_folder(folder) / name).read_text())
 
 
 def plan_of(steps, output=None):
