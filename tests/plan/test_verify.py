@@ -83,7 +83,7 @@ def test_a_clean_plan_has_no_findings():
         Step("4", "rich", {"x": Ref("3")}),
         Step("5", "say", {"text": Template(("sum ", Ref("3")))}, when=When(Ref("4"))),
         Step("6", "total", {"items": [Ref("1"), 2.5, Ref("3")]}, after=("5",)),
-        Step("7", "say", {"text": Input("mail")}, reads=("inbox",), writes=("log",), retry=2),
+        Step("7", "say", {"text": Input("mail")}, reads=("inbox",), writes=("log",)),
     ]
     assert found(*plan, output=Template(("it is ", Ref("6")))) == []
 
@@ -594,3 +594,9 @@ def test_every_rule_has_a_known_code_of_its_own():
     judged = [code for code, _ in rules.STEP_RULES]
     assert len(set(judged)) == len(judged)
     assert set(judged) <= CODES.keys()
+
+
+def test_a_retry_is_refused_rather_than_ignored():
+    [finding] = check(Plan([Step("1", "price", {"ticker": "A"}, retry=2)]), TOOLS)
+    assert (finding.code, finding.severity) == ("not-runnable", "error")
+    assert check(Plan([Step("1", "price", {"ticker": "A"}, retry=0)]), TOOLS) == []

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -366,8 +366,7 @@ def _reject(workshop: Workshop, plan: Plan, findings: list[Finding]) -> RunResul
     first = next(finding for finding in findings if finding.severity == "error")
     error = RunError(first.code, f"plan rejected: {first.message}", first.hint, 3)
     result = workshop.finish(None, error, "rejected", findings)
-    result.plans.append(plan)
-    return result
+    return replace(result, plan=plan, plans=[plan])
 
 
 def _refuse_without_model(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -64,8 +65,12 @@ class Limits:
         """Refuse bounds that can never be met.
 
         Raises:
-            ValueError: a bound is not positive.
+            ValueError: a bound is not positive, or a time is no finite number of seconds.
         """
+        for name in ("step_timeout_s", "run_timeout_s"):
+            seconds = getattr(self, name)
+            if seconds is not None and not 0 <= seconds < math.inf:
+                raise ValueError(f"limits: {name} must be a number of seconds, or None")
         for name in ("max_steps", "concurrency", "max_rounds", "sync_threads"):
             if getattr(self, name) < 1:
                 raise ValueError(f"limits: {name} must be at least 1")

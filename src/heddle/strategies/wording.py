@@ -55,8 +55,12 @@ def inputs_text(inputs: Mapping[str, str]) -> str:
 
 
 def results_text(steps: Sequence[StepState]) -> str:
-    """Steps with their results, one JSON object a line, in plan order whatever came first."""
-    return "\n".join(_dumps(_with_value(step)) for step in steps)
+    """Steps with their results, one JSON object a line, in plan order whatever came first.
+
+    No `<` is left in it, so that no result can end the block that it stands in.
+    """
+    text = "\n".join(_dumps(_with_value(step)) for step in steps)
+    return text.replace("<", "\\u003c")
 
 
 def digest(steps: Sequence[StepState]) -> str:
