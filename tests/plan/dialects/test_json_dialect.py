@@ -43,6 +43,14 @@ def test_texts_of_the_canonical_form_are_never_references():
         assert (plan.output, plan.findings) == (Ref("b"), [])
 
 
+def test_an_object_around_the_plan_takes_nothing_from_it():
+    steps = [{"id": "a", "tool": "f"}, {"id": "b", "tool": "f"}]
+    canonical = {"heddle": 1, "steps": steps, "output": {"$ref": "a"}}
+    for value in ({"plan": canonical}, {"plan": canonical, "findings": [], "text": "1. f()"}):
+        plan = plan_of(value)
+        assert (plan.output, plan.findings) == (Ref("a"), [])
+
+
 def test_without_a_version_the_same_steps_may_refer_by_text():
     steps = [{"id": 1, "tool": "f"}, {"id": 2, "tool": "g", "args": {"x": "$1", "y": "of $1.k!"}}]
     for value in (steps, {"steps": steps}, {"plan": {"steps": steps}}):

@@ -142,11 +142,8 @@ class JsonReader(Reading):
                 fault, origin, line = closed.fault
                 place = Place("", "", origin, line)
                 raise fault
-            if self._strict:
-                self.output = self._renamed(decode(closed.data.get("output")), place)
-            elif "output" in closed.data:
-                output = self._value(closed.data["output"], place)
-                self.output = output if next(nodes_of(output), None) else None
+            if "output" in closed.data:  # an object around the plan has none of its own
+                self.output = self._output(closed.data["output"], place)
             if call_of(closed.data):
                 raise Fault("bad-call", "a step cannot hold other steps", _HINT)
         except (Fault, NodeError) as fault:
@@ -154,6 +151,12 @@ class JsonReader(Reading):
         self._remark()
         if closed.alone:
             self._strict = False
+
+    def _output(self, value: Any, place: Place) -> Value:
+        if self._strict:
+            return self._renamed(decode(value), place)
+        output = self._value(value, place)
+        return output if next(nodes_of(output), None) else None
 
     # -- steps
 
