@@ -133,7 +133,7 @@ def test_an_iterator_is_closed_when_it_is_given_up():
         ("my_models:whale", "did you mean whole?"),
         ("my_models:not_a_function", "no function 'not_a_function'"),
         ("my_models:narrow", "unexpected keyword"),
-        ("my_missing:f", "there is no module it"),
+        ("my_missing:f", "there is no module of that name"),
         ("my_lacking:f", "there is no module 'my_nonexistent_dependency'"),
         ("my_broken:f", "KeyError: 'at import'"),
         ("..:f", "importing '..' failed"),

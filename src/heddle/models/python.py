@@ -128,7 +128,7 @@ def _import(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        wanted = "it" if error.name == name else repr(error.name)
+        wanted = "of that name" if error.name == name else repr(error.name)
         raise _bad(f"cannot import {name!r}: there is no module {wanted}") from None
     except Exception as error:
         raise _bad(f"importing {name!r} failed: it {_told(error)}") from error
