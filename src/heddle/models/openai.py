@@ -351,16 +351,16 @@ def _shown(base_url: str) -> str:
         parts = urlsplit(base_url)
         host, port = parts.hostname, parts.port
     except ValueError as error:
-        raise _bad_address("it", str(error)) from None
+        raise _bad_address("", str(error)) from None
     if parts.scheme not in ("http", "https") or not host:
-        raise _bad_address("it", "it does not begin with http:// or https:// and a host")
+        raise _bad_address("", "it does not begin with http:// or https:// and a host")
     host = f"[{host}]" if ":" in host else host
     return f"{parts.scheme}://{host}{f':{port}' if port else ''}{parts.path}"
 
 
 def _bad_address(shown: str, reason: str) -> ConfigError:
     return ConfigError(
-        f"the server's address cannot be used ({shown}: {reason})",
+        f"the server's address{shown and f' {shown}'} cannot be used: {reason}",
         code="bad-base-url",
         hint="write it as in https://api.openai.com/v1",
     )
