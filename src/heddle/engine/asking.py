@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from heddle.engine.events import ModelCall, ModelStarted
 from heddle.errors import ConfigError, ModelError
-from heddle.models.prices import cost_usd
+from heddle.models.prices import cost_usd, read_table
 from heddle.models.protocol import Message, Request, Usage, estimated_usage
 from heddle.plan.canonical import hash_of, sound
 
@@ -88,6 +88,7 @@ class Asker:
         prompt_hash = hash_of([list(pair) for pair in messages])
         name = f"{model.provider}:{model.name}"
         self._log.emit(ModelStarted(started, call, role, round, name, prompt_hash))
+        read_table()
         usage, first, code, size = None, None, "cancelled", 0
         try:
             async with aclosing(self._timed(model, request, deadline)) as pieces:

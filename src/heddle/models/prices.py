@@ -2,17 +2,27 @@
 
 Chosen because it is maintained by the pydantic team and carries its data inside the wheel, so that
 a price needs no network. Where it is not installed, or does not know the model, there is no price.
+
+Reading the table takes a quarter of a second of CPU, and steps run while prices are asked for: it
+is read in a thread, which starts with the first call to a model.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from heddle.models.protocol import Usage
 
-__all__ = ["cost_usd"]
+__all__ = ["cost_usd", "read_table"]
+
+
+@lru_cache(maxsize=1)
+def read_table() -> None:
+    """Begin to read the table, once and in a thread; `cost_usd` waits for it."""
+    Thread(target=_table, name="heddle-prices").start()
 
 
 def cost_usd(provider: str, model: str, usage: Usage) -> float | None:
