@@ -70,3 +70,9 @@ def test_a_key_from_the_env_file_is_used_unless_the_environment_has_one(heddle: 
     assert "127.0.0.1:9" in done.err
     done = heddle("ask", "q", "--model", "openai:x", OPENAI_BASE_URL="http://127.0.0.1:7/v1")
     assert "127.0.0.1:7" in done.err
+
+
+def test_what_a_model_failed_with_is_said_once(heddle: Heddle) -> None:
+    done = heddle("ask", "q", "--model", "openai:x", OPENAI_BASE_URL="http://127.0.0.1:9/v1")
+    assert done.err.count("cannot reach http://127.0.0.1:9/v1") == 1
+    assert done.err.count("hint:") == 1

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from heddle.engine.log import EventLog
     from heddle.engine.result import RunResult
     from heddle.engine.round import Approve
+    from heddle.plan.findings import Finding
 
 __all__ = ["ask", "refuse_without_planner"]
 
@@ -75,8 +76,15 @@ def ask(
     result = carry_out(work, specs, limits, quiet=quiet or as_json, yes=yes)
     if not as_json:
         for plan in result.plans:
-            say_findings(plan.findings, plan.text, f"plan of round {plan.round}")
+            findings = [item for item in plan.findings if not _is_the_error(item, result)]
+            say_findings(findings, plan.text, f"plan of round {plan.round}")
     return give_result(result, as_json=as_json, quiet=quiet, report=report)
+
+
+def _is_the_error(finding: Finding, result: RunResult) -> bool:
+    """Whether the run's error, which comes last, says all of a finding that has no place."""
+    error = result.error
+    return error is not None and not finding.line and finding.message.endswith(error.message)
 
 
 async def _answer(agent: Agent, question: str, inputs: dict[str, Any], log: EventLog) -> RunResult:

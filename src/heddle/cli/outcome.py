@@ -115,7 +115,7 @@ def _row(step: StepOutcome) -> tuple[str, ...]:
 def _figures(result: RunResult) -> str:
     timing = result.timing
     longer = ""
-    if timing.makespan_s > 0 and timing.sequential_s >= timing.makespan_s:
+    if timing.makespan_s > 0 and timing.sequential_s >= 1.05 * timing.makespan_s:
         longer = f" ({timing.sequential_s / timing.makespan_s:.1f}× as long)"
     return (
         f"makespan {seconds(timing.makespan_s)} · critical path {seconds(timing.critical_path_s)}"

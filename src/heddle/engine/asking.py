@@ -159,7 +159,7 @@ class Asker:
                 "the run's time is up" if late else f"no text for {self._stall_s:g} s",
                 code="deadline" if late else "stalled",
                 provider=model.provider,
-                hint="raise limits.run_timeout_s"
+                hint="raise limits.run_timeout_s (--timeout)"
                 if late
                 else "raise limits.stall_timeout_s, or look at the provider's status",
                 retryable=not late,

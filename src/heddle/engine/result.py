@@ -332,7 +332,7 @@ def _step_error(step: StepState) -> RunError:
 
 _HINTS = {
     "timed-out": "give the step or its tool a larger timeout_s, or find out why it hangs",
-    "deadline": "raise limits.run_timeout_s, or ask for less",
+    "deadline": "raise limits.run_timeout_s (--timeout), or ask for less",
     "not-approved": "nothing was changed; approve the plan to run its effects",
     "plan-unclean": "the plan has findings; its effects were held back",
 }

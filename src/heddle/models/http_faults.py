@@ -154,7 +154,9 @@ class Voice:
             hint = f"does {self.address} have a model {self.model!r}?"
             return self.error("not-found", what, hint)
         if status == 429:
-            hint = "ask less often (limits.requests_per_minute), or look at the account's quota"
+            hint = (
+                "ask less often (limits.requests_per_minute, --rpm), or look at the account's quota"
+            )
             return self.error("rate-limited", what, hint, retryable=True, retry_after_s=wait_s)
         if status == 408 or status >= 500:
             hint = "ask again later; look at the provider's status"
