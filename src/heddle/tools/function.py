@@ -80,7 +80,7 @@ def tool(
     description: str | None = None,
     concurrency: int | None = None,
     timeout_s: float | None = None,
-) -> Any: ...
+) -> Callable[[Callable[..., Any]], Tool]: ...
 def tool(
     function: Callable[..., Any] | None = None,
     *,
