@@ -48,6 +48,8 @@ class HeddleError(Exception):
         self.message = message
         self.code = code
         self.hint = hint
+        if hint:
+            self.add_note(f"hint: {hint}")  # a traceback shows it
 
 
 class ConfigError(HeddleError):
