@@ -137,3 +137,10 @@ def test_colours_follow_the_environment(heddle: Heddle) -> None:
     command = ("run", "two.txt", "--tools", "tools.py")
     assert "\x1b[32mdone" in heddle(*command, FORCE_COLOR="1").err
     assert "\x1b" not in heddle(*command, FORCE_COLOR="1", NO_COLOR="1").err
+
+
+def test_a_plan_that_is_rejected_for_lack_of_tools_says_how_to_pass_them(heddle: Heddle) -> None:
+    done = heddle("run", "-", stdin='1. price("AAPL")\n')
+    assert done.status == 3
+    assert "note: no --tools" in done.err
+    assert "--tools" not in heddle("run", "-", "--tools", "tools.py", stdin="1. nope()\n").err

@@ -9,6 +9,7 @@ import click
 from heddle.cli import options
 from heddle.cli.findings import say_findings
 from heddle.cli.reading import read_plan, writable
+from heddle.cli.screen import say
 
 if TYPE_CHECKING:
     from heddle.engine.log import EventLog
@@ -69,4 +70,6 @@ def run(
     result = carry_out(work, specs, limits, quiet=quiet or as_json, yes=yes)
     if not as_json:
         say_findings(result.findings, plan.text, plan_file)
+        if result.status == "rejected" and not tool_specs:
+            say("no --tools: the plan can call no tool of yours", label="note: ")
     return give_result(result, as_json=as_json, quiet=quiet, report=report)
