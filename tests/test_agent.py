@@ -514,3 +514,22 @@ def test_aclose_closes_each_model_once() -> None:
     made = heddle.Agent({"planner": model, "joiner": model, "": model}, [look])
     run_virtual(made.aclose())
     assert model.closed == 1
+
+
+def test_a_reply_without_a_plan_is_shown() -> None:
+    made = agent({"planner": "I would rather not.\nSorry.", "joiner": finish("x")})
+    result = ask(made)
+    assert result.status == "rejected"
+    assert "I would rather not." in result.findings[0].message
+    assert {finding.code for finding in result.findings} == {"empty-plan"}
+
+
+def test_an_agent_closes_its_models_when_its_block_is_left() -> None:
+    made = agent({"planner": "1. look('x')\n2. join()", "joiner": finish("x")})
+
+    async def use() -> None:
+        async with made as same:
+            assert same is made
+
+    run_virtual(use())
+    assert model_of(made).closed == 1

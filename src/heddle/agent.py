@@ -26,7 +26,7 @@ from heddle.errors import BudgetExceeded, ConfigError, HeddleError, ModelError, 
 from heddle.models import model_named
 from heddle.plan.canonical import hash_of
 from heddle.plan.dialects import dialect_named, parse
-from heddle.plan.findings import Finding
+from heddle.plan.findings import Finding, Origin
 from heddle.plan.ir import Plan, Step
 from heddle.plan.limits import Limits
 from heddle.strategies import Verdict, strategy_named
@@ -181,8 +181,14 @@ class Agent:
         plan.findings = check(plan, self.tools.values(), inputs=names, limits=self.limits)
         return plan
 
+    async def __aenter__(self) -> Agent:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
     async def aclose(self) -> None:
-        """Close the models' connections."""
+        """Close the models' connections; leaving `async with agent:` does it too."""
         for model in {id(model): model for model in self.models.values()}.values():
             await model.aclose()
 
@@ -288,6 +294,8 @@ class _Conversation:
             cut = error
         round.plan.text = "".join(text)
         _take(round, reader.close(), self._agent.limits)
+        if not round.plan.entries and cut is None:
+            round.take(_no_plan(round.plan.text))
         return cut
 
     def _close(self, round: Round, cut: ModelError | None) -> None:
@@ -450,6 +458,18 @@ def _too_large(round: Round, size: int, limits: Limits) -> bool:
 def _failed(plan: Plan) -> bool:
     """Whether a plan had more bad lines than it may have."""
     return any(finding.code == "too-many-holes" for finding in plan.findings)
+
+
+def _no_plan(text: str) -> Finding:
+    """A reply without a step: what the planner wrote instead."""
+    first = next((line.strip() for line in text.splitlines() if line.strip()), "")
+    return Finding.at(
+        Origin(1, 1),
+        "empty-plan",
+        f"the reply holds no step; it begins {first[:80]!r}" if first else "the reply is empty",
+        hint="see what the planner was asked, or try another model",
+        snippet=first[:120],
+    )
 
 
 def _why_rejected(plan: Plan) -> str:
