@@ -53,9 +53,9 @@ def test_ordinary_text_stays_as_it_is(text: str) -> None:
 def test_cleaning_is_linear(piece: str) -> None:
     def cost(n: int) -> float:
         text = piece * n
-        start = time.perf_counter()
+        start = time.process_time()
         clean(text)
-        return time.perf_counter() - start
+        return time.process_time() - start
 
     cost(10_000)
     assert cost(400_000) < 100 * max(cost(20_000), 1e-4)

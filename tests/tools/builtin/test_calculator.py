@@ -249,9 +249,9 @@ ESCAPES = [
 
 @pytest.mark.parametrize("expression", BOMBS)
 def test_bombs_end_at_once(expression: str):
-    start = time.perf_counter()
+    start = time.process_time()
     failure(expression)
-    assert time.perf_counter() - start < 0.05  # 10 ms on a quiet machine
+    assert time.process_time() - start < 2  # a bomb that goes off takes minutes or all memory
 
 
 @pytest.mark.parametrize("expression", ["9**9**9", "1<<10**9", "__import__('os')"])
