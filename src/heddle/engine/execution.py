@@ -69,7 +69,6 @@ class Workshop:
         estimates: durations learned by other runs.
         log: takes the events.
         question: for the record.
-        strategy: for the record.
 
     Raises:
         ConfigError: an input that has no JSON form.

@@ -67,7 +67,7 @@ class PythonModel:
                     yield text
         except HeddleError:
             raise
-        except Exception as error:
+        except Exception as error:  # the user's function may raise anything
             raise self._failed(_told(error)) from error
         yield estimated_usage(request, characters)
 
@@ -130,7 +130,7 @@ def _import(name: str) -> ModuleType:
     except ModuleNotFoundError as error:
         wanted = "of that name" if error.name == name else repr(error.name)
         raise _bad(f"cannot import {name!r}: there is no module {wanted}") from None
-    except Exception as error:
+    except Exception as error:  # so may the user's module
         raise _bad(f"importing {name!r} failed: it {_told(error)}") from error
 
 

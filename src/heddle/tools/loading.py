@@ -103,7 +103,7 @@ def _from_file(spec: str) -> ModuleType:
     try:
         with _reported(spec, str(path)):
             found.loader.exec_module(module)
-    except BaseException:
+    except BaseException:  # half a module must not stay; raised again
         del sys.modules[name]
         raise
     return module

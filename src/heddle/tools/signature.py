@@ -85,13 +85,13 @@ def read_signature(function: Callable[..., Any], name: str) -> Signature:
     gives = signature.return_annotation
     try:
         parameters = _object_schema(takes, signature.parameters, notes)
-    except Exception as error:
+    except Exception as error:  # a user's type may raise anything
         raise _refused(
             function, name, f"the arguments have no JSON schema: {_first(error)}"
         ) from error
     try:
         result = _result_schema(gives)
-    except Exception as error:
+    except Exception as error:  # a user's type may raise anything
         said = f"the return type {gives!r} has no JSON form: {_first(error)}"
         raise _refused(function, name, said) from error
     return Signature(takes, gives, parameters, result, description)
@@ -122,7 +122,7 @@ def _evaluated(function: Callable[..., Any], name: str) -> inspect.Signature:
     except NameError as error:
         hint = "import it, or define it, at the top level of the file (not under TYPE_CHECKING)"
         raise _refused(function, name, f"a type hint names nothing: {error}", hint) from error
-    except Exception as error:
+    except Exception as error:  # hints are evaluated: anything may come
         raise _refused(function, name, f"its signature cannot be read: {_first(error)}") from error
 
 
@@ -143,7 +143,7 @@ def _parameter(function: Callable[..., Any], name: str, item: inspect.Parameter)
         raise _refused(function, name, what, hint)
     try:
         adapter: TypeAdapter[Any] = TypeAdapter(item.annotation)
-    except Exception as error:
+    except Exception as error:  # a user's type may raise anything
         what = f"parameter {item.name!r} has no JSON form: {_first(error)}"
         raise _refused(function, name, what) from error
     return Parameter(item.name, item.annotation, adapter, item.default is _EMPTY)

@@ -145,13 +145,13 @@ def _read(tool: str, parameter: Parameter, value: Any) -> Any:
         raise _bad_argument(f"{where} is not JSON: {_why(error)}") from error
     try:
         return parameter.adapter.validate_json(text, strict=True)
-    except Exception as error:
+    except Exception as error:  # a user's validator may raise anything
         said = _said(where, error)
     whole = _argument_text(_loaded(text))
     if whole != text:  # 5.0 is an integer in JSON, at any depth
         try:
             return parameter.adapter.validate_json(whole, strict=True)
-        except Exception as error:
+        except Exception as error:  # a user's validator may raise anything
             said = _said(where, error)
     raise _bad_argument(said)
 
@@ -223,7 +223,7 @@ def dumper(tool: str, gives: Any) -> Callable[[Any], Any]:
             if outer is not None and type(value) is not outer:
                 raise TypeError(f"it should be a {outer.__name__}")
             return dump(value)
-        except Exception as error:
+        except Exception as error:  # a user's serializer may raise anything
             raise _bad_result(tool, value, error) from error
 
     return dumped

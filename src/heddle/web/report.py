@@ -88,7 +88,7 @@ def _replace(path: Path, content: bytes) -> None:
         with draft.open("xb") as file:
             file.write(content)
         draft.replace(path)
-    except BaseException:
+    except BaseException:  # no draft is left behind; raised again
         draft.unlink(missing_ok=True)
         raise
 
