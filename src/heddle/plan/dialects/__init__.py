@@ -76,6 +76,14 @@ class Dialect(Protocol):
         """
         ...
 
+    def fits(self, id: str) -> bool:
+        """Whether text of this dialect can carry a step id: `write` refuses the ids that do not."""
+        ...
+
+    def id_for(self, n: int) -> str:
+        """The id that this dialect gives the n-th step of a plan, counted from 1; it fits."""
+        ...
+
 
 DIALECTS: dict[str, str] = {
     "llmcompiler": "heddle.plan.dialects.llmcompiler",

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
     from heddle.plan.ir import Plan, Value
 
-__all__ = ["JsonReader", "likely", "reader", "write"]
+__all__ = ["JsonReader", "fits", "id_for", "likely", "reader", "write"]
 
 _ID = r"[^\W\d]\w*+|[0-9]{1,9}"
 _FIELD = r"[\w-]++(?:\x20++[\w-]++)*+"
@@ -394,6 +394,16 @@ def likely(text: str) -> float:
     if "{" in text and _LIKELY.search(text):
         return 0.8
     return 0.1 if _OBJECT.match(text) else 0.0
+
+
+def fits(id: str) -> bool:
+    """Whether a step can have that id: any text but an empty one."""
+    return id != ""
+
+
+def id_for(n: int) -> str:
+    """The id of the n-th step, counted from 1: its number."""
+    return str(n)
 
 
 def write(plan: Plan) -> str:

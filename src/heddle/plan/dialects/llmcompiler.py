@@ -27,14 +27,14 @@ from heddle.plan.dialects.calltext import Arguments, call_text
 from heddle.plan.dialects.cursor import SNIPPET, Reading
 from heddle.plan.dialects.literal import QUOTES, Extent, Fault
 from heddle.plan.dialects.names import Names, Place
-from heddle.plan.dialects.numbered import write
+from heddle.plan.dialects.numbered import fits, id_for, write
 from heddle.plan.findings import Finding
 from heddle.plan.ir import Hole, Origin, Step, nodes_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
 
-__all__ = ["LLMCompilerReader", "likely", "reader", "write"]
+__all__ = ["LLMCompilerReader", "fits", "id_for", "likely", "reader", "write"]
 
 _NAME = r"[^\W\d](?:[\w.\-]|\\_)*+"
 _LEAD = r"[\s>*+•·\-–—#`,;|&]*+"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from heddle.plan.ir import Path, Plan, Value
 
-__all__ = ["write"]
+__all__ = ["fits", "id_for", "write"]
 
 _ID = re.compile(r"0|[1-9][0-9]{0,8}")
 _TOOL = re.compile(r"[^\W\d][\w.\-]*+")
@@ -39,6 +39,16 @@ _UNSAID = tuple(
     for field in fields(Step)
     if field.name not in ("id", "tool", "args", "note", "origin")
 )
+
+
+def fits(id: str) -> bool:
+    """Whether a step can have that id: a number without leading zeros, of at most nine digits."""
+    return _ID.fullmatch(id) is not None
+
+
+def id_for(n: int) -> str:
+    """The id of the n-th step, counted from 1: its number."""
+    return str(n)
 
 
 def write(plan: Plan) -> str:
@@ -72,7 +82,7 @@ def _output(output: Value, known: Set[str]) -> str:
 
 
 def _call(step: Step, known: Set[str]) -> str:
-    if not _ID.fullmatch(step.id):
+    if not fits(step.id):
         raise ValueError(f"step {step.id!r}: the llmcompiler dialect numbers its steps")
     if not _TOOL.fullmatch(step.tool) or step.tool.lower() == "join":
         raise ValueError(f"step {step.id}: {step.tool!r} cannot be the name of a tool")
@@ -157,7 +167,7 @@ def _input(value: Input) -> str:
 
 
 def _reference(ref: Ref) -> str:
-    if not _ID.fullmatch(ref.step):
+    if not fits(ref.step):
         raise ValueError(f"a reference to step {ref.step!r}, which is no number")
     return f"${ref.step}{_path(ref.path, chr(34))}"
 
