@@ -24,6 +24,7 @@ from heddle.engine.slots import LocalSlots
 from heddle.engine.state import RunState
 from heddle.errors import BudgetExceeded, ConfigError, HeddleError, ModelError, PlanRejected
 from heddle.models import model_named
+from heddle.models.protocol import Message
 from heddle.plan.canonical import hash_of
 from heddle.plan.dialects import dialect_named, parse
 from heddle.plan.findings import Finding, Origin
@@ -337,7 +338,7 @@ class _Conversation:
             line=hole.text,
             findings=findings,
         )
-        return [("user", text)]
+        return [Message("user", text)]
 
     def _reread(self, round: Round, hole: Hole, reply: str) -> Step | None:
         """The step that a repair gave, under the hole's own id."""

@@ -13,11 +13,11 @@ from heddle.engine.events import ModelCall, ModelStarted
 from heddle.engine.log import EventLog
 from heddle.engine.slots import LocalSlots
 from heddle.errors import ConfigError, ModelError
-from heddle.models.protocol import Usage
+from heddle.models.protocol import Message, Usage
 from heddle.testing.clock import run_virtual
 from heddle.testing.scripted import STALL, ScriptedModel
 
-ASK: list[tuple[str, str]] = [("user", "hello")]
+ASK = [Message("user", "hello")]
 
 
 def make(replies: Any, *, stall_s: float = 60.0, slots: LocalSlots | None = None) -> Asker:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, cast
 
 from heddle.engine.events import ModelCall, ModelStarted
 from heddle.errors import ConfigError, ModelError
 from heddle.models.prices import cost_usd, read_table
-from heddle.models.protocol import Message, Request, Usage, estimated_usage
+from heddle.models.protocol import Request, ToolCall, Usage, estimated_usage
 from heddle.plan.canonical import hash_of, sound
 
 if TYPE_CHECKING:
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 
     from heddle.engine.log import EventLog
     from heddle.engine.slots import Slots
-    from heddle.models.protocol import Model
+    from heddle.models.protocol import Message, Model
+    from heddle.plan.spec import ToolSpec
 
 __all__ = ["Asker"]
 
@@ -61,31 +63,37 @@ class Asker:
 
     async def stream(
         self,
-        messages: Sequence[tuple[str, str]],
+        messages: Sequence[Message],
         *,
         role: str,
         round: int,
         schema: Mapping[str, Any] | None = None,
+        stop: Sequence[str] = (),
+        tools: Sequence[ToolSpec] = (),
         deadline: float | None = None,
-    ) -> AsyncGenerator[str]:
-        """The reply's text as it arrives.
+    ) -> AsyncGenerator[str | ToolCall]:
+        """The reply as it arrives: its text, and each native call once it is complete.
 
         Args:
-            messages: (role, content) pairs: system, user, assistant.
+            messages: the conversation so far.
             role: planner, joiner, repair or worker.
             round: the round of the plan that this is about.
             schema: JSON schema of the wanted reply.
+            stop: texts before which the reply ends.
+            tools: offered in the provider's own form.
             deadline: loop time at which the reply is given up.
 
         Raises:
             ModelError: the model failed; `stalled` after silence, `deadline` when time is up.
         """
         model = self.model(role)
-        turns = tuple(Message(speaker, content) for speaker, content in messages)  # type: ignore[arg-type]
-        request = Request(messages=turns, role=role, round=round, schema=schema)
+        request = Request(
+            messages=tuple(messages), role=role, round=round, schema=schema,
+            stop=tuple(stop), tools=tuple(tools),
+        )  # fmt: skip
         self._calls += 1
         call, started = self._calls, self._log.now()
-        prompt_hash = hash_of([list(pair) for pair in messages])
+        prompt_hash = hash_of([asdict(message) for message in messages])
         name = f"{model.provider}:{model.name}"
         self._log.emit(ModelStarted(started, call, role, round, name, prompt_hash))
         read_table()
@@ -97,6 +105,10 @@ class Asker:
                         usage = piece
                         continue
                     first = self._log.now() if first is None else first
+                    if isinstance(piece, ToolCall):
+                        size += len(piece.name) + len(piece.arguments)
+                        yield piece
+                        continue
                     size += len(piece)
                     yield sound(piece)
             code = ""
@@ -118,24 +130,27 @@ class Asker:
 
     async def ask(
         self,
-        messages: Sequence[tuple[str, str]],
+        messages: Sequence[Message],
         *,
         role: str,
         round: int,
         schema: Mapping[str, Any] | None = None,
+        stop: Sequence[str] = (),
         deadline: float | None = None,
     ) -> str:
-        """The whole reply.
+        """The whole text of the reply.
 
         Raises:
             ModelError: the model failed.
         """
-        stream = self.stream(messages, role=role, round=round, schema=schema, deadline=deadline)
-        return "".join([piece async for piece in stream])
+        stream = self.stream(
+            messages, role=role, round=round, schema=schema, stop=stop, deadline=deadline
+        )
+        return "".join([piece async for piece in stream if isinstance(piece, str)])
 
     async def _timed(
         self, model: Model, request: Request, deadline: float | None
-    ) -> AsyncGenerator[str | Usage]:
+    ) -> AsyncGenerator[str | ToolCall | Usage]:
         """A model's stream, given up after silence or at the deadline."""
         now = asyncio.get_running_loop().time
         latest = float("inf") if deadline is None else deadline

@@ -1,24 +1,55 @@
-"""What every model is to heddle: messages in, text as it arrives, then one count of tokens."""
+"""What every model is to heddle: messages in, text and calls as they come, then a token count."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-__all__ = ["Message", "Model", "Request", "Usage", "estimated_usage"]
+    from heddle.plan.spec import ToolSpec
+
+__all__ = ["Message", "Model", "Request", "ToolCall", "Usage", "estimated_usage"]
 
 CHARACTERS_PER_TOKEN = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
-    """One turn of a conversation."""
+class ToolCall:
+    """A call that a model asks for in its provider's own form (native tool calling).
 
-    role: Literal["system", "user", "assistant"]
+    Attributes:
+        id: the provider's name for it, which the result must carry.
+        name: the tool.
+        arguments: an object as JSON text, just as the model wrote it.
+    """
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation.
+
+    Attributes:
+        calls: what an assistant asked for in this turn.
+        call_id: the call that this is the result of, in a turn of the role `tool`.
+    """
+
+    role: Literal["system", "user", "assistant", "tool"]
     content: str
+    calls: tuple[ToolCall, ...] = ()
+    call_id: str = ""
+
+    @property
+    def characters(self) -> int:
+        """The size of the turn: its text, and the names and arguments of its calls."""
+        calls = sum(len(call.name) + len(call.arguments) for call in self.calls)
+        return len(self.content) + calls
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +90,7 @@ class Request:
         schema: JSON schema of the wanted reply; None for free text.
         max_output_tokens: where the reply is cut; None for the provider's own bound.
         stop: texts before which the reply ends.
+        tools: offered in the provider's own form, to be called in it; none for plain text.
     """
 
     messages: tuple[Message, ...]
@@ -67,6 +99,16 @@ class Request:
     schema: Mapping[str, Any] | None = None
     max_output_tokens: int | None = None
     stop: tuple[str, ...] = ()
+    tools: tuple[ToolSpec, ...] = ()
+
+    @property
+    def characters(self) -> int:
+        """The size of the prompt: its messages, and the tools as they are described."""
+        offered = sum(
+            len(tool.name) + len(tool.description) + len(json.dumps(tool.parameters, default=str))
+            for tool in self.tools
+        )
+        return offered + sum(message.characters for message in self.messages)
 
 
 class Model(Protocol):
@@ -80,8 +122,8 @@ class Model(Protocol):
     name: str
     provider: str
 
-    def stream(self, request: Request) -> AsyncIterator[str | Usage]:
-        """The reply's text as it arrives, then one `Usage`, always.
+    def stream(self, request: Request) -> AsyncIterator[str | ToolCall | Usage]:
+        """The reply's text as it arrives, each call as it is complete, then one `Usage`, always.
 
         Where the provider does not count, the usage is an estimate and says so.
 
@@ -101,9 +143,8 @@ def estimated_usage(request: Request, output_characters: int) -> Usage:
     >>> estimated_usage(Request((Message("user", "hello"),)), 3)
     Usage(input_tokens=2, cached_input_tokens=0, output_tokens=1, estimated=True)
     """
-    characters = sum(len(message.content) for message in request.messages)
     return Usage(
-        -(-characters // CHARACTERS_PER_TOKEN),
+        -(-request.characters // CHARACTERS_PER_TOKEN),
         0,
         -(-output_characters // CHARACTERS_PER_TOKEN),
         estimated=True,

@@ -16,13 +16,14 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from heddle.engine.state import StepState
+    from heddle.models.protocol import Message
     from heddle.plan.ir import Plan
     from heddle.plan.spec import ToolSpec
 
 __all__ = ["STRATEGIES", "Messages", "Rounds", "Strategy", "Verdict", "strategy_named"]
 
-Messages: TypeAlias = "Sequence[tuple[str, str]]"
-"""What a model reads: (speaker, text) pairs, the speaker one of system, user, assistant."""
+Messages: TypeAlias = "Sequence[Message]"
+"""What a model reads."""
 
 
 class Verdict(NamedTuple):

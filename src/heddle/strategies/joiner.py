@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, cast
 
+from heddle.models.protocol import Message
 from heddle.plan.canonical import canonical_bytes
 from heddle.strategies import Verdict
 from heddle.strategies.wording import prompt, results_text
@@ -40,7 +41,8 @@ def joiner_messages(question: str, steps: Sequence[StepState], *, last: bool) ->
     """
     end = "\n\nNo further round is possible: finish." if last else ""
     results = f"<results>\n{results_text(steps)}\n</results>"
-    return [("system", prompt("joiner", last=end)), ("user", f"Question: {question}\n\n{results}")]
+    asked = f"Question: {question}\n\n{results}"
+    return [Message("system", prompt("joiner", last=end)), Message("user", asked)]
 
 
 def verdict_of(reply: str) -> Verdict:

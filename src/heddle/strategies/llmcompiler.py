@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from heddle.models.protocol import Message
 from heddle.strategies.wording import digest, inputs_text, prompt, tools_text
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def planner_messages(rounds: Rounds, reason: str = "") -> Messages:
         inputs=inputs_text(rounds.inputs),
     )
     if rounds.next_round == 1:
-        return [("system", system), ("user", rounds.question)]
+        return [Message("system", system), Message("user", rounds.question)]
     again = prompt(
         "replan",
         question=rounds.question,
@@ -58,7 +59,7 @@ def planner_messages(rounds: Rounds, reason: str = "") -> Messages:
         steps=digest(steps) or "(none)",
         reason=reason,
     )
-    return [("system", system), ("user", again)]
+    return [Message("system", system), Message("user", again)]
 
 
 def _number(step: object) -> str:

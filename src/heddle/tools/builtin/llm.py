@@ -78,7 +78,7 @@ async def _ask(model: Model, instruction: str, context: Any) -> Metered:
     async for piece in model.stream(Request(messages=messages, role="worker", round=1)):
         if isinstance(piece, str):
             pieces.append(piece)
-        else:
+        elif isinstance(piece, Usage):
             usage = piece
     cost = cost_usd(model.provider, model.name, usage)
     return Metered("".join(pieces).strip(), usage, cost)
