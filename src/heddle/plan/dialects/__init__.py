@@ -88,6 +88,7 @@ class Dialect(Protocol):
 DIALECTS: dict[str, str] = {
     "llmcompiler": "heddle.plan.dialects.llmcompiler",
     "json": "heddle.plan.dialects.json",
+    "native": "heddle.plan.dialects.native",
 }
 """Every dialect by name, and the module that is it."""
 
