@@ -32,6 +32,7 @@ __all__ = ["NativeReader", "fits", "id_for", "likely", "reader", "write"]
 
 _ID = re.compile(r"[1-9][0-9]{0,8}")
 _TAGS = re.compile(r"<\|?/?tool_calls?\|?>")
+_REFERRING = re.compile(r"""\$|["'](?:label|responses|after|depends_on|dependencies)["']""")
 _HINT = 'a call reads {"name": "tool", "arguments": {…}}'
 
 
@@ -138,8 +139,8 @@ def reader(*, round: int = 1, earlier: Mapping[str, str] | None = None) -> Nativ
 
 
 def likely(text: str) -> float:
-    """How much a text looks like this dialect: whether its calls stand in tags."""
-    return 0.85 if _TAGS.search(text) else 0.0
+    """How much a text looks like this dialect: calls in tags, and none names another's result."""
+    return 0.85 if _TAGS.search(text) and not _REFERRING.search(text) else 0.0
 
 
 def fits(id: str) -> bool:
