@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from heddle.plan.spec import ToolSpec
 
-__all__ = ["Message", "Model", "Request", "ToolCall", "Usage", "estimated_usage"]
+__all__ = ["Message", "Model", "Request", "ToolCall", "Usage", "estimated_usage", "size_of"]
 
 CHARACTERS_PER_TOKEN = 4
 
@@ -29,6 +29,11 @@ class ToolCall:
     id: str
     name: str
     arguments: str
+
+    @property
+    def characters(self) -> int:
+        """Its size, as an estimate of tokens counts it: the name and the arguments."""
+        return len(self.name) + len(self.arguments)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +53,7 @@ class Message:
     @property
     def characters(self) -> int:
         """The size of the turn: its text, and the names and arguments of its calls."""
-        calls = sum(len(call.name) + len(call.arguments) for call in self.calls)
-        return len(self.content) + calls
+        return len(self.content) + sum(call.characters for call in self.calls)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +139,11 @@ class Model(Protocol):
     async def aclose(self) -> None:
         """Give up connections; a later `stream` opens them again."""
         ...
+
+
+def size_of(piece: str | ToolCall) -> int:
+    """The characters of a piece of a reply, as an estimate of its tokens counts them."""
+    return len(piece) if isinstance(piece, str) else piece.characters
 
 
 def estimated_usage(request: Request, output_characters: int) -> Usage:

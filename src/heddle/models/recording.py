@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
     from pathlib import Path
 
-    from heddle.models.protocol import Model, Request
+    from heddle.models.protocol import Model, Request, ToolCall
 
 __all__ = ["Recorder"]
 
@@ -38,14 +38,14 @@ class Recorder:
         self._model = model
         self._path = path
 
-    async def stream(self, request: Request) -> AsyncGenerator[str | Usage]:
+    async def stream(self, request: Request) -> AsyncGenerator[str | ToolCall | Usage]:
         """The model's own stream.
 
         Raises:
             ModelError: the model's own.
             ConfigError: `no-file`: the row cannot be written.
         """
-        chunks: list[str] = []
+        chunks: list[str | ToolCall] = []
         usage: Usage | None = None
         async with AsyncExitStack() as stack:
             pieces = self._model.stream(request)
@@ -76,6 +76,6 @@ class Recorder:
             ) from None
 
 
-def _row(request: Request, chunks: list[str], usage: Usage | None) -> Row:
+def _row(request: Request, chunks: list[str | ToolCall], usage: Usage | None) -> Row:
     asked = request.messages[-1].content[:MAX_CONTAINS] if request.messages else None
     return Row(tuple(chunks), request.role, request.round, asked, usage)

@@ -5,6 +5,9 @@ r"""Recorded replies: `replay:FILE`, one JSON object a line.
 
 Each request takes the first unused row that matches; a condition that is left out matches
 everything. `contains` is looked for in every message, as it is written.
+
+A native tool call is an object, `{"id": "c1", "name": "price", "arguments": "{}"}`: among the
+chunks where text follows it, else in a list of its own, `calls`, which comes after the chunks.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from heddle.errors import ConfigError, ModelError
-from heddle.models.protocol import Usage, estimated_usage
+from heddle.models.protocol import ToolCall, Usage, estimated_usage, size_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["ReplayModel", "Row", "read_rows", "replay", "row_from_json"]
 
 CONDITIONS: Final[dict[str, type]] = {"role": str, "round": int, "contains": str}
+CALL_FIELDS: Final = ("id", "name", "arguments")
 COUNTS: Final = ("input_tokens", "cached_input_tokens", "output_tokens")
 
 
@@ -34,7 +38,7 @@ class Row:
     """One recorded reply and when it may be given.
 
     Attributes:
-        chunks: the text, in the pieces in which it arrives.
+        chunks: the text, in the pieces in which it arrives, and the calls, each at its place.
         role: the request's role; None for any.
         round: the request's round; None for any.
         contains: text that some message must hold; None for any.
@@ -42,7 +46,7 @@ class Row:
         line: where the row stands in its file, from 1; 0 for none.
     """
 
-    chunks: tuple[str, ...]
+    chunks: tuple[str | ToolCall, ...]
     role: str | None = None
     round: int | None = None
     contains: str | None = None
@@ -56,6 +60,16 @@ class Row:
             + (self.round == request.round)
             + (self.contains is not None and found_in(self.contains, request.messages))
         )
+
+    @property
+    def characters(self) -> int:
+        """The size of the reply: its text, and the names and arguments of its calls."""
+        return sum(map(size_of, self.chunks))
+
+    @property
+    def text(self) -> str:
+        """The text of the reply, without its calls."""
+        return "".join(part for part in self.chunks if isinstance(part, str))
 
     @property
     def demands(self) -> int:
@@ -86,7 +100,7 @@ class ReplayModel:
         self._unused = list(rows)
         self._used: list[Row] = []
 
-    async def stream(self, request: Request) -> AsyncGenerator[str | Usage]:
+    async def stream(self, request: Request) -> AsyncGenerator[str | ToolCall | Usage]:
         """The chunks of the first unused row that matches, then its usage.
 
         Raises:
@@ -96,7 +110,7 @@ class ReplayModel:
         for chunk in row.chunks:
             yield chunk
             await asyncio.sleep(0)  # others run between chunks, as they do when a model is slow
-        yield row.usage or estimated_usage(request, sum(map(len, row.chunks)))
+        yield row.usage or estimated_usage(request, row.characters)
 
     async def aclose(self) -> None:
         """Nothing is open."""
@@ -178,15 +192,37 @@ def row_from_json(value: object, *, line: int = 0) -> Row:
     Raises:
         ValueError: it is not a row; the message says which part.
     """
-    row = _fields(value, "a row", ("match", "chunks", "usage"))
-    chunks: Any = row.get("chunks")
-    if not isinstance(chunks, list) or not all(isinstance(part, str) for part in chunks):  # type: ignore[reportUnknownVariableType]
-        raise ValueError("`chunks` must be a list of strings")
+    row = _fields(value, "a row", ("match", "chunks", "calls", "usage"))
+    chunks = [_chunk(part) for part in _list(row, "chunks", [] if "calls" in row else None)]
+    chunks += [_call(call) for call in _list(row, "calls", [])]
     match = _fields(row.get("match", {}), "`match`", tuple(CONDITIONS))
     for name, condition in match.items():
         if type(condition) is not CONDITIONS[name]:
             raise ValueError(f"`match.{name}` must be of type {CONDITIONS[name].__name__}")
-    return Row(tuple(cast("list[str]", chunks)), **match, usage=_usage(row), line=line)
+    return Row(tuple(chunks), **match, usage=_usage(row), line=line)
+
+
+def _list(row: Mapping[str, Any], name: str, default: list[object] | None) -> list[object]:
+    value = row.get(name, default)
+    if not isinstance(value, list):
+        raise ValueError(f"`{name}` must be a list of {'strings' if name == 'chunks' else 'calls'}")
+    return cast("list[object]", value)
+
+
+def _chunk(part: object) -> str | ToolCall:
+    if isinstance(part, str):
+        return part
+    if isinstance(part, dict):
+        return _call(cast("object", part))
+    raise ValueError("`chunks` must be a list of strings (or of calls among them)")
+
+
+def _call(value: object) -> ToolCall:
+    fields = _fields(value, "a call", CALL_FIELDS)
+    for name in CALL_FIELDS:
+        if not isinstance(fields.get(name), str):
+            raise ValueError(f"a call must have a string `{name}`")
+    return ToolCall(**fields)
 
 
 def _usage(row: Mapping[str, Any]) -> Usage | None:
@@ -214,7 +250,12 @@ def _fields(value: object, what: str, known: tuple[str, ...]) -> dict[str, Any]:
 def row_to_json(row: Row) -> dict[str, Any]:
     """A row as `row_from_json` reads it, without what is not set."""
     match = {name: getattr(row, name) for name in CONDITIONS if getattr(row, name) is not None}
-    value: dict[str, Any] = {"match": match, "chunks": list(row.chunks)}
+    chunks = [part if isinstance(part, str) else asdict(part) for part in row.chunks]
+    texts = [place for place, part in enumerate(row.chunks, 1) if isinstance(part, str)]
+    last_text = texts[-1] if texts else 0
+    value: dict[str, Any] = {"match": match, "chunks": chunks[:last_text]}
+    if calls := chunks[last_text:]:
+        value["calls"] = calls
     if row.usage is not None:
         value["usage"] = asdict(row.usage)
     return value

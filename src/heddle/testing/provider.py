@@ -1,7 +1,8 @@
 """A provider that is not there: a real HTTP/1.1 server on loopback, as fast and as bad as asked.
 
-It speaks OpenAI chat completions, streamed or whole, and `/v1/models`. A reply comes at a chosen
-pace, one word piece (about a token) an event; what goes wrong with it is a `Fault`.
+It speaks OpenAI chat completions, streamed or whole, with native tool calls, and `/v1/models`. A
+reply comes at a chosen pace, one word piece (about a token) of text or of a call's arguments an
+event; what goes wrong with it is a `Fault`.
 
     async with SimulatedProvider(["1. search()"], time_to_first_token_s=0.2) as provider:
         model = OpenAIModel("any", base_url=provider.base_url)
@@ -16,23 +17,23 @@ import asyncio
 import json
 import math
 import random
-import re
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from typing import Any, Final, Literal, Self, TypeAlias, cast
+from typing import Literal, Self, TypeAlias, cast
 
 import h11
 
-from heddle.models.protocol import CHARACTERS_PER_TOKEN, Message, Usage
+from heddle.models.protocol import ToolCall, Usage
 from heddle.models.replay import Row, found_in
+from heddle.testing.chat_reply import Body, Reply, Turn, pieces_of
+from heddle.testing.chat_request import Prompt, PromptCache, four_characters
 from heddle.testing.http_connection import Connection
 
 __all__ = ["Fault", "FaultKind", "Reply", "SimulatedProvider", "pieces_of"]
 
-Body: TypeAlias = dict[str, Any]
 Wait: TypeAlias = Literal["none", "seconds", "ms", "date"]
 FaultKind: TypeAlias = Literal[
     "rate-limited",  # 429, with the wait that the fault asks for
@@ -42,6 +43,7 @@ FaultKind: TypeAlias = Literal[
     "stall",  # silence in the middle of the reply, until the client goes
     "garbage",  # an event that is not JSON, in the middle
     "error-event",  # an error object, in the middle
+    "no-tools",  # a request that offers tools is refused: this model cannot call them
     "wrong-type",  # status 200 and a web page
     "whole",  # a JSON reply though a stream was asked for
     "no-usage",
@@ -53,9 +55,6 @@ FaultKind: TypeAlias = Literal[
     "comments",
     "multi-line",  # the JSON of an event over several data lines
 ]
-
-PIECE = re.compile(r"\n|[^\S\n]*\S{1,4}|[^\S\n]+")
-CACHE_BLOCK_TOKENS: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,25 +73,6 @@ class Fault:
     status: int = 500
     wait: Wait = "seconds"
     wait_s: float = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What the provider says, and how fast.
-
-    Attributes:
-        pieces: the text as it is cut; None for word pieces.
-        usage: what is reported; None for four characters to a token and a prefix cache.
-        time_to_first_token_s: None for the provider's own.
-        tokens_per_second: None for the provider's own.
-    """
-
-    text: str
-    pieces: tuple[str, ...] | None = None
-    usage: Usage | None = None
-    finish_reason: str = "stop"
-    time_to_first_token_s: float | None = None
-    tokens_per_second: float | None = None
 
 
 Answer: TypeAlias = Reply | str | Row
@@ -135,6 +115,11 @@ class SimulatedProvider:
         faults: one a request, in order, None for none; or chances by fault, drawn by `seed`.
         rate_limit: requests a minute, at most so many at once; more get a real 429.
         api_key: refuse requests that bring another.
+        count: tokens of a text, for the usage: it is given the whole prompt (offered tools,
+            messages and their calls: as many characters as `Request.characters`), what of it is
+            cached, and the whole reply. With `len` every character is a token, and counts add up.
+        cache_block: cached tokens, those of the longest beginning that a prompt has in common with
+            an earlier one, are rounded down to a multiple of this; 1 for the exact number.
         models: what `/v1/models` lists.
 
     Attributes:
@@ -153,6 +138,8 @@ class SimulatedProvider:
         seed: int = 0,
         rate_limit: float | None = None,
         api_key: str = "",
+        count: Callable[[str], int] = four_characters,
+        cache_block: int = 64,
         models: Sequence[str] = ("simulated",),
     ) -> None:
         self.requests: list[Body] = []
@@ -166,7 +153,8 @@ class SimulatedProvider:
         self._rate_limit = rate_limit
         self._api_key = api_key
         self._models = models
-        self._seen_prefixes: set[int] = set()
+        self._count = count
+        self._cache = PromptCache(count, cache_block)
         self._tasks: set[asyncio.Task[None]] = set()
         self._bucket: _Bucket | None = None
         self._server: asyncio.Server | None = None
@@ -226,8 +214,8 @@ class SimulatedProvider:
             return await connection.send_json(404, _error(f"nothing at {target}"))
         try:
             asked = json.loads(body)
-            messages = [Message(turn["role"], str(turn["content"])) for turn in asked["messages"]]
-        except (ValueError, TypeError, KeyError) as error:
+            prompt = Prompt.read(asked)
+        except (ValueError, TypeError, LookupError, AttributeError) as error:
             return await connection.send_json(400, _error(f"cannot read the request: {error!r}"))
         self.requests.append(asked)
         given = dict(request.headers).get(b"authorization", b"").decode()
@@ -237,43 +225,43 @@ class SimulatedProvider:
         if self._bucket is not None and (wait_s := self._bucket.take()):
             return await connection.send_json(429, _error("slow down"), _wait("ms", wait_s))
         fault = self._draw()
-        if fault is not None and await _refused(connection, fault):
+        if fault is not None and await _refused(connection, fault, asked):
             return None
-        await self._reply(connection, asked, messages, fault)
+        await self._reply(connection, asked, prompt, fault)
 
     async def _reply(
-        self, connection: Connection, asked: Body, messages: list[Message], fault: Fault | None
+        self, connection: Connection, asked: Body, prompt: Prompt, fault: Fault | None
     ) -> None:
         try:
-            reply = self._next(asked, messages)
+            reply = self._next(asked, prompt)
         except Exception as error:  # the test's own function
             return await connection.send_json(500, _error(f"`replies` raised {error!r}"))
         if reply is None:
             return await connection.send_json(400, _error("the simulated provider has no reply"))
-        usage = reply.usage or self._count(messages, reply)
-        turn = _Turn(str(asked.get("model", "")), reply, usage)
+        turn = Turn(str(asked.get("model", "")), reply, self._usage(prompt, reply))
         kind = fault.kind if fault is not None else None
         if not asked.get("stream") or kind == "whole":
-            await asyncio.sleep(self._due_s(reply, len(turn.pieces)))
+            await asyncio.sleep(self._due_s(reply, len(turn.deltas())))
             return await connection.send_json(200, turn.whole())
         await connection.begin(200, [("Content-Type", "text/event-stream")])
         await self._stream(connection, turn, fault, counted=_counted(asked) and kind != "no-usage")
 
     async def _stream(
-        self, connection: Connection, turn: _Turn, fault: Fault | None, *, counted: bool
+        self, connection: Connection, turn: Turn, fault: Fault | None, *, counted: bool
     ) -> None:
-        kind, after = (fault.kind, min(fault.after, len(turn.pieces))) if fault else (None, -1)
+        deltas = turn.deltas()
+        kind, after = (fault.kind, min(fault.after, len(deltas))) if fault else (None, -1)
         write = _Framing(kind, connection)
         now = asyncio.get_running_loop().time
         began = now()
-        for number, piece in enumerate(turn.pieces):
+        for number, delta in enumerate(deltas):
             if number == after and await _broken(connection, write, kind):
                 return
             late_s = began + self._due_s(turn.reply, number) - now()
             if late_s > 0:
                 await asyncio.sleep(late_s)
-            await write.event(turn.piece(piece))
-        if after == len(turn.pieces) and await _broken(connection, write, kind):
+            await write.event(turn.event(delta))
+        if after == len(deltas) and await _broken(connection, write, kind):
             return
         if kind != "no-finish":
             await write.event(turn.end())
@@ -289,7 +277,7 @@ class SimulatedProvider:
         first_s, rate = reply.time_to_first_token_s, reply.tokens_per_second
         return (self._first_s if first_s is None else first_s) + number / (rate or self._rate)
 
-    def _next(self, asked: Body, messages: list[Message]) -> Reply | None:
+    def _next(self, asked: Body, prompt: Prompt) -> Reply | None:
         replies = self._replies
         if isinstance(replies, str):
             return Reply(replies)
@@ -297,66 +285,13 @@ class SimulatedProvider:
             return _reply_of(replies(asked))
         for place, answer in enumerate(replies):
             wanted = answer.contains if isinstance(answer, Row) else None
-            if wanted is None or found_in(wanted, messages):
+            if wanted is None or found_in(wanted, prompt.messages):
                 return _reply_of(replies.pop(place))
         return None
 
-    def _count(self, messages: list[Message], reply: Reply) -> Usage:
-        """Four characters to a token; whole blocks that an earlier prompt began with are cached."""
-        prompt = "".join(f"{turn.role}\n{turn.content}\n" for turn in messages)
-        size, digest, cached, cold = CACHE_BLOCK_TOKENS * CHARACTERS_PER_TOKEN, 0, 0, False
-        for start in range(0, len(prompt) - size + 1, size):
-            digest = hash((digest, prompt[start : start + size]))
-            cold = cold or digest not in self._seen_prefixes
-            cached += 0 if cold else CACHE_BLOCK_TOKENS
-            self._seen_prefixes.add(digest)
-        characters = sum(len(turn.content) for turn in messages)
-        total = -(-characters // CHARACTERS_PER_TOKEN)
-        return Usage(total, min(cached, total), -(-len(reply.text) // CHARACTERS_PER_TOKEN))
-
-
-@dataclass(frozen=True, slots=True)
-class _Turn:
-    """One reply to one request, as the API words it."""
-
-    model: str
-    reply: Reply
-    usage: Usage
-
-    @property
-    def pieces(self) -> tuple[str, ...]:
-        return pieces_of(self.reply.text) if self.reply.pieces is None else self.reply.pieces
-
-    def piece(self, text: str) -> Body:
-        return self._event([{"index": 0, "delta": {"content": text}, "finish_reason": None}])
-
-    def end(self) -> Body:
-        return self._event([{"index": 0, "delta": {}, "finish_reason": self.reply.finish_reason}])
-
-    def count(self) -> Body:
-        return {**self._event([]), "usage": self._usage()}
-
-    def whole(self) -> Body:
-        message = {"role": "assistant", "content": self.reply.text}
-        choice = {"index": 0, "message": message, "finish_reason": self.reply.finish_reason}
-        return {**self._event([choice], "chat.completion"), "usage": self._usage()}
-
-    def _event(self, choices: list[Body], kind: str = "chat.completion.chunk") -> Body:
-        return {
-            "id": "chatcmpl-1",
-            "object": kind,
-            "created": 0,
-            "model": self.model,
-            "choices": choices,
-        }
-
-    def _usage(self) -> Body:
-        return {
-            "prompt_tokens": self.usage.input_tokens,
-            "completion_tokens": self.usage.output_tokens,
-            "total_tokens": self.usage.input_tokens + self.usage.output_tokens,
-            "prompt_tokens_details": {"cached_tokens": self.usage.cached_input_tokens},
-        }
+    def _usage(self, prompt: Prompt, reply: Reply) -> Usage:
+        cached = self._cache.cached_tokens(prompt)
+        return reply.usage or Usage(self._count(prompt.text), cached, self._count(reply.said))
 
 
 class _Framing:
@@ -390,13 +325,15 @@ class _Framing:
             await self._connection.send(b"".join(self._held))
 
 
-async def _refused(connection: Connection, fault: Fault) -> bool:
+async def _refused(connection: Connection, fault: Fault, asked: Body) -> bool:
     """Strike with a fault that takes the place of a reply; False if it is another kind."""
     if fault.kind == "rate-limited":
         limited = _error("Rate limit reached", "rate_limit_exceeded")
         await connection.send_json(429, limited, _wait(fault.wait, fault.wait_s))
     elif fault.kind == "status":
         await connection.send_json(fault.status, _error(f"simulated status {fault.status}"))
+    elif fault.kind == "no-tools" and asked.get("tools"):
+        await connection.send_json(400, _error(f"{asked.get('model')} does not support tools"))
     elif fault.kind == "wrong-type":
         await connection.send_whole(200, "text/html", b"<html>Please log in</html>")
     else:
@@ -437,17 +374,10 @@ def _fault_of(fault: Fault | FaultKind | None) -> Fault | None:
 
 def _reply_of(answer: Answer) -> Reply:
     if isinstance(answer, Row):
-        return Reply("".join(answer.chunks), pieces=answer.chunks, usage=answer.usage)
+        texts = tuple(part for part in answer.chunks if isinstance(part, str))
+        calls = tuple(part for part in answer.chunks if isinstance(part, ToolCall))
+        return Reply(answer.text, pieces=texts, calls=calls, usage=answer.usage)
     return Reply(answer) if isinstance(answer, str) else answer
-
-
-def pieces_of(text: str) -> tuple[str, ...]:
-    r"""Text cut into word pieces of about a token; a line end is a piece of its own.
-
-    >>> pieces_of("1. search(x)\n")
-    ('1.', ' sear', 'ch(x', ')', '\n')
-    """
-    return tuple(match[0] for match in PIECE.finditer(text))
 
 
 def _wait(form: Wait, wait_s: float) -> list[tuple[str, str]]:

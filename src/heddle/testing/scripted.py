@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 from heddle.errors import ModelError
-from heddle.models.protocol import Request, Usage, estimated_usage
+from heddle.models.protocol import Request, ToolCall, Usage, estimated_usage, size_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -32,8 +32,11 @@ class _Stall:
 STALL: Final = _Stall()
 """In a script: from here on, silence without end."""
 
-Piece: TypeAlias = str | tuple[float, str] | Usage | Exception | _Stall
-"""Text; text after a delay in seconds; the usage to report; an error to raise; or STALL."""
+Said: TypeAlias = str | ToolCall
+
+Piece: TypeAlias = Said | tuple[float, Said] | Usage | Exception | _Stall
+"""Text, or a call; one of them after a delay in seconds; the usage to report; an error to raise; or
+STALL."""
 
 Script: TypeAlias = str | list[Piece]
 """One reply."""
@@ -71,7 +74,7 @@ class ScriptedModel:
         self._replies = replies
         self._given: Counter[str | tuple[str, int]] = Counter()
 
-    async def stream(self, request: Request) -> AsyncGenerator[str | Usage]:
+    async def stream(self, request: Request) -> AsyncGenerator[str | ToolCall | Usage]:
         """The next reply, piece by piece, then its usage.
 
         Raises:
@@ -85,9 +88,9 @@ class ScriptedModel:
             if isinstance(piece, Usage):
                 usage = piece
                 continue
-            text = await _spoken(piece)
-            characters += len(text)
-            yield text
+            said = await _spoken(piece)
+            characters += size_of(said)
+            yield said
         yield usage or estimated_usage(request, characters)
 
     async def aclose(self) -> None:
@@ -127,11 +130,11 @@ class ScriptedModel:
         )
 
 
-async def _spoken(piece: str | tuple[float, str] | Exception | _Stall) -> str:
+async def _spoken(piece: Said | tuple[float, Said] | Exception | _Stall) -> Said:
     if isinstance(piece, Exception):
         raise piece
     if isinstance(piece, _Stall):
         return cast("str", await asyncio.get_running_loop().create_future())
-    delay_s, text = (0.0, piece) if isinstance(piece, str) else piece
+    delay_s, said = piece if isinstance(piece, tuple) else (0.0, piece)
     await asyncio.sleep(delay_s)
-    return text
+    return said

@@ -59,7 +59,7 @@ async def recorded_model(name: str, pace: Pace, *, readers: int = 1) -> AsyncGen
     from heddle.testing.provider import SimulatedProvider, pieces_of
 
     rows = [row_from_json(json.loads(line)) for line in data_text(name).splitlines()]
-    spoken = [replace(row, chunks=pieces_of("".join(row.chunks))) for row in rows]
+    spoken = [replace(row, chunks=pieces_of(row.text)) for row in rows]
     async with SimulatedProvider(
         spoken * readers,
         time_to_first_token_s=pace.first_token_s,
