@@ -32,6 +32,13 @@ __all__ = ["ask", "refuse_without_planner"]
     metavar="POLICY",
     help="Results to wait for: best-effort, all, any, quorum:K.",
 )
+@click.option(
+    "--chains",
+    type=click.IntRange(1),
+    default=1,
+    metavar="N",
+    help="Plan the question so many times, where the strategy takes a vote.",
+)
 @options.yes
 @options.report_file
 @options.quiet
@@ -49,6 +56,7 @@ def ask(
     per_provider: tuple[tuple[str, int], ...],
     rpm: tuple[tuple[str, float], ...],
     join: str,
+    chains: int,
     yes: bool,
     report: str | None,
     quiet: bool,
@@ -69,7 +77,10 @@ def ask(
     asked = options.models(model, planner_model, joiner_model)
 
     async def work(log: EventLog, approve: Approve | None) -> RunResult:
-        agent = Agent(asked, tools, strategy=strategy, limits=limits, approve=approve, join=join)
+        agent = Agent(
+            asked, tools, strategy=strategy, limits=limits, approve=approve, join=join,
+            chains=chains,
+        )  # fmt: skip
         return await _answer(agent, question, inputs, log)
 
     specs = specs_of({tool.spec.name: tool for tool in tools})

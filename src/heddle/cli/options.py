@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from heddle.errors import ConfigError
+from heddle.strategies import STRATEGIES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -104,7 +105,10 @@ def planning(command: Command) -> Command:
     """The options of commands that ask a planner."""
     for option in (
         click.option(
-            "--strategy", default="auto", show_default=True, help="When to plan: auto, llmcompiler."
+            "--strategy",
+            default="auto",
+            show_default=True,
+            help=f"When to plan: {', '.join(STRATEGIES)}.",
         ),
         click.option("--joiner-model", metavar="P:M", help="Another model to join the results."),
         click.option("--planner-model", metavar="P:M", help="Another model to write plans."),

@@ -29,6 +29,7 @@ class Limits:
         max_nesting: lists and objects inside one argument.
         max_holes: bad lines in one plan; with one more the round fails and is replanned.
         max_rounds: plans in one run; 1 means never replan.
+        max_turns: turns of a model that reads every result before it goes on.
         concurrency: steps in flight in one run.
         per_provider: slots of a provider, by its name.
         per_tool: slots of a tool, by its name.
@@ -50,6 +51,7 @@ class Limits:
     max_nesting: int = 64
     max_holes: int = 3
     max_rounds: int = 3
+    max_turns: int = 24
     concurrency: int = 64
     per_provider: Mapping[str, int] = field(default_factory=dict[str, int])
     per_tool: Mapping[str, int] = field(default_factory=dict[str, int])
@@ -71,7 +73,7 @@ class Limits:
             seconds = getattr(self, name)
             if seconds is not None and not 0 <= seconds < math.inf:
                 raise ValueError(f"limits: {name} must be a number of seconds, or None")
-        for name in ("max_steps", "concurrency", "max_rounds", "sync_threads"):
+        for name in ("max_steps", "concurrency", "max_rounds", "max_turns", "sync_threads"):
             if getattr(self, name) < 1:
                 raise ValueError(f"limits: {name} must be at least 1")
         for name in ("per_provider", "per_tool", "requests_per_minute"):

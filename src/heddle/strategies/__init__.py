@@ -1,26 +1,26 @@
 """Strategies: when to plan. One file each, prompts beside them as Markdown.
 
-A strategy is a small program over `Rounds`: it says what the planner reads, which dialect it
-writes, and when another round is worth it. A new one is one file and one line of `STRATEGIES`.
+A strategy is a small program over `Rounds`: it says what a model reads, which dialect it writes,
+and when another round is worth it. A new one is one file and one line of `STRATEGIES`.
 """
 
 from __future__ import annotations
 
 import difflib
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias, cast
 
 from heddle.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from heddle.engine.state import StepState
-    from heddle.models.protocol import Message
+    from heddle.models.protocol import Message, ToolCall
     from heddle.plan.ir import Plan
     from heddle.plan.spec import ToolSpec
 
-__all__ = ["STRATEGIES", "Messages", "Rounds", "Strategy", "Verdict", "strategy_named"]
+__all__ = ["STRATEGIES", "Messages", "Reply", "Rounds", "Strategy", "Verdict", "strategy_named"]
 
 Messages: TypeAlias = "Sequence[Message]"
 """What a model reads."""
@@ -32,6 +32,20 @@ class Verdict(NamedTuple):
     decision: Literal["finish", "replan"]
     answer: Any = None
     reason: str = ""
+
+
+class Reply(NamedTuple):
+    """What a model wrote where it could write a plan.
+
+    Attributes:
+        plan: what was read of it, and is running; without steps where it only answered.
+        text: its own words.
+        calls: its native calls; each is the step, or hole, of the same place in the plan.
+    """
+
+    plan: Plan
+    text: str
+    calls: tuple[ToolCall, ...] = ()
 
 
 class Rounds(Protocol):
@@ -58,25 +72,76 @@ class Rounds(Protocol):
         ...
 
     @property
+    def chains(self) -> int:
+        """How many times a question is to be planned, where a strategy votes."""
+        ...
+
+    @property
     def next_round(self) -> int:
-        """The number of the round that `plan` would begin."""
+        """The number of the round that `read` would begin."""
         ...
 
     @property
     def last_round(self) -> bool:
-        """Whether no further round may begin."""
+        """Whether no further plan may be asked for, by number or by time."""
+        ...
+
+    @property
+    def last_turn(self) -> bool:
+        """Whether no further turn may be taken by one who reads every result."""
+        ...
+
+    async def read(
+        self,
+        messages: Messages,
+        dialect: str,
+        *,
+        native: bool = False,
+        may_answer: bool = False,
+        stop: Sequence[str] = (),
+    ) -> Reply:
+        """Ask for a plan, start what is written while it is written; return when it is whole.
+
+        Args:
+            messages: what the model reads.
+            dialect: what it writes.
+            native: offer the tools in the provider's own form; only native calls are plan.
+            may_answer: it may answer instead of calling anything, and it will see its own faults,
+                so that no line is repaired. Otherwise a reply without a step is a fault.
+            stop: texts before which the reply ends.
+
+        Raises:
+            ModelError: it failed before it had written a step; with `may_answer`, at any time.
+        """
+        ...
+
+    async def settle(self, plan: Plan) -> None:
+        """Return when all that a join of this plan needs has ended."""
         ...
 
     async def plan(self, messages: Messages, dialect: str) -> Plan:
-        """Ask the planner; run what it writes while it writes; return when it has all ended.
+        """`read`, then `settle`.
 
         Raises:
             ModelError: the planner failed before it had written a step.
         """
         ...
 
-    async def join(self, plan: Plan) -> Verdict:
+    async def ask(self, messages: Messages, role: str) -> str:
+        """A model's reply that is no plan.
+
+        Raises:
+            ModelError: the model failed.
+        """
+        ...
+
+    async def join(self, plan: Plan, messages: Messages | None = None) -> Verdict:
         """Join the results by the plan's own output, if it has one, or by asking the joiner.
+
+        Args:
+            plan: what was run.
+            messages: what the joiner reads, if it is not to be asked for a verdict in the closed
+                form; its reply is then the answer.
 
         Raises:
             ModelError: the joiner failed.
@@ -87,33 +152,53 @@ class Rounds(Protocol):
         """All steps of all rounds so far, in plan order."""
         ...
 
+    def chose(self, strategy: str, *reasons: str) -> None:
+        """Say which strategy goes on from here, and why."""
+        ...
 
-Strategy: TypeAlias = "Callable[[Rounds], Awaitable[Verdict]]"
+
+class Strategy(Protocol):
+    """A module that is a strategy.
+
+    Attributes:
+        DIALECT: what its planner writes before anything was read; None where there is no such plan.
+    """
+
+    DIALECT: str | None
+
+    async def strategy(self, rounds: Rounds) -> Verdict:
+        """Answer the question."""
+        ...
+
+    def planner_messages(self, rounds: Rounds, reason: str = "") -> Messages:
+        """What the model reads first.
+
+        Args:
+            rounds: the run so far.
+            reason: why another round is wanted; "" in the first.
+        """
+        ...
+
 
 STRATEGIES: dict[str, str] = {
+    "auto": "heddle.strategies.auto",
     "llmcompiler": "heddle.strategies.llmcompiler",
 }
-"""Every strategy by name, and the module whose `strategy` it is."""
+"""Every strategy by name, and the module that it is."""
 
 
-def strategy_named(name: str) -> tuple[str, Strategy, str]:
-    """A strategy's name, the strategy, and why it was chosen.
-
-    Args:
-        name: a name from `STRATEGIES`, or "auto".
+def strategy_named(name: str) -> Strategy:
+    """The strategy of that name.
 
     Raises:
-        ConfigError: there is none of that name; the hint lists what there is.
+        ConfigError: there is none; the hint lists what there is.
     """
-    reason = "chosen by the caller"
-    if name == "auto":
-        name, reason = "llmcompiler", "the only strategy that plans ahead in this version"
     if name not in STRATEGIES:
         near = difflib.get_close_matches(name, STRATEGIES, 1)
-        known = ", ".join(("auto", *STRATEGIES))
         raise ConfigError(
             f"there is no strategy {name!r}",
             code="unknown-strategy",
-            hint=(f"did you mean {near[0]!r}? " if near else "") + f"known: {known}",
+            hint=(f"did you mean {near[0]!r}? " if near else "")
+            + f"known: {', '.join(STRATEGIES)}",
         )
-    return name, import_module(STRATEGIES[name]).strategy, reason
+    return cast("Strategy", import_module(STRATEGIES[name]))

@@ -1,0 +1,329 @@
+"""A conversation: one run of an agent, as its strategy sees it.
+
+question ─▶ strategy ─messages─▶ planner ─text, streaming─▶ dialect ─Step─▶ verifier
+▲                                                                          │
+└── join: answer | replan ◀── state = fold(events) ◀── events ◀── scheduler ─▶ tools
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from heddle.engine.events import JoinResult, JoinStarted, ReplanRequested, StrategyChosen
+from heddle.engine.intake import Intake
+from heddle.engine.result import RunError
+from heddle.engine.round import output_ids, sinks
+from heddle.engine.state import RunState
+from heddle.errors import BudgetExceeded, ConfigError, HeddleError, ModelError, PlanRejected
+from heddle.models.protocol import Message
+from heddle.plan.canonical import hash_of
+from heddle.plan.dialects import dialect_named
+from heddle.plan.ir import Plan, Step
+from heddle.strategies import Reply, Verdict
+from heddle.strategies.joiner import VERDICT_SCHEMA, joiner_messages, verdict_of
+from heddle.strategies.wording import prompt, tools_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from heddle.engine.execution import Workshop
+    from heddle.engine.joining import JoinPolicy
+    from heddle.engine.round import Approve, Round
+    from heddle.engine.state import StepState
+    from heddle.plan.ir import Hole
+    from heddle.plan.spec import ToolSpec
+    from heddle.strategies import Messages, Strategy
+
+__all__ = ["Conversation"]
+
+
+class Conversation:
+    """One run of an agent: the `Rounds` of its strategy.
+
+    Args:
+        workshop: the parts of the run.
+        question: the user's.
+        policy: what a join needs.
+        approve: asked once per plan, before its effects.
+        chains: how many times the question is planned, where a strategy votes.
+    """
+
+    def __init__(
+        self,
+        workshop: Workshop,
+        question: str,
+        *,
+        policy: JoinPolicy,
+        approve: Approve | None = None,
+        chains: int = 1,
+    ) -> None:
+        self.question = question
+        self.inputs = {name: _kind(value) for name, value in workshop.inputs.items()}
+        self.max_steps = workshop.limits.max_steps
+        self.chains = chains
+        self._shop = workshop
+        self._limits = workshop.limits
+        self._policy = policy
+        self._approve = approve
+        self._state = RunState()
+        self._seen = 0
+        self._reads = 0
+        self._deadline: float | None = None  # loop time at which no model is asked for a plan
+        self._end: float | None = None  # ... and for an answer
+
+    # -- what a strategy sees --------------------------------------------------------------------
+
+    @property
+    def specs(self) -> Mapping[str, ToolSpec]:
+        """The tools."""
+        return self._shop.specs
+
+    @property
+    def next_round(self) -> int:
+        """The number of the round that `read` would begin."""
+        return len(self._shop.plans) + 1
+
+    @property
+    def last_round(self) -> bool:
+        """Whether no further plan may be asked for, by number or by time."""
+        return self._late or self._reads >= self._limits.max_rounds
+
+    @property
+    def last_turn(self) -> bool:
+        """Whether no further turn may be taken by one who reads every result."""
+        return self._late or self._reads >= self._limits.max_turns
+
+    @property
+    def _late(self) -> bool:
+        return self._deadline is not None and self._now() >= self._deadline
+
+    def steps(self) -> list[StepState]:
+        """All steps so far, in plan order."""
+        return list(self._folded().steps.values())
+
+    def chose(self, strategy: str, *reasons: str) -> None:
+        """Say which strategy goes on from here, and why."""
+        log = self._shop.log
+        log.emit(StrategyChosen(log.now(), strategy, reasons))
+
+    async def plan(self, messages: Messages, dialect: str) -> Plan:
+        """Ask the planner; run what it writes while it writes; return when it has all ended."""
+        plan = (await self.read(messages, dialect)).plan
+        await self.settle(plan)
+        return plan
+
+    async def read(
+        self,
+        messages: Messages,
+        dialect: str,
+        *,
+        native: bool = False,
+        may_answer: bool = False,
+        stop: Sequence[str] = (),
+    ) -> Reply:
+        """Ask for a plan, start what is written while it is written; return when it is whole."""
+        self._reads += 1
+        plan = Plan(round=self.next_round, dialect=dialect)
+        earlier = self._earlier_names()
+        reader = dialect_named(dialect).reader(round=plan.round, earlier=earlier)
+        schemas = self._earlier_schemas()
+        intake = Intake(
+            lambda: self._shop.begin(plan, bounded=True, earlier=schemas), reader, self._limits
+        )
+        stream = self._shop.asker.stream(
+            messages, role="planner", round=plan.round, stop=stop,
+            tools=tuple(self.specs.values()) if native else (), deadline=self._deadline,
+        )  # fmt: skip
+        cut = await intake.read(stream, native=native)
+        plan.text, plan.output = intake.text, reader.output
+        if intake.round is None and may_answer:
+            if cut is not None:
+                raise cut
+            return Reply(plan, intake.text)
+        round = intake.begun()
+        if not (may_answer or round.failed or cut):
+            await self._repair(round)
+        intake.close(cut)
+        if round.clean:
+            await self._shop.release(round, self._approve)
+        if cut is not None and (may_answer or not plan.steps):
+            await self.settle(plan)
+            raise cut
+        return Reply(plan, intake.text, tuple(intake.calls))
+
+    async def settle(self, plan: Plan) -> None:
+        """Wait for what the join needs, by the plan's output and the join policy."""
+        if plan.output is not None and output_ids(plan):
+            await self._shop.wait_for_output(plan)
+            return
+        scheduler = self._shop.scheduler
+        enough = self._policy.enough(ends := sinks(plan))
+        if enough is not None and not any(self.specs[s.tool].effectful for s in plan.steps):
+            await scheduler.wait(ends, enough)
+            if not scheduler.idle:
+                scheduler.cancel("enough results are there", code="not-needed")
+        await scheduler.wait([entry.id for entry in plan.entries])
+
+    async def ask(self, messages: Messages, role: str) -> str:
+        """A model's reply that is no plan."""
+        return await self._shop.asker.ask(
+            messages, role=role, round=max(1, len(self._shop.plans)), deadline=self._end
+        )
+
+    async def join(self, plan: Plan, messages: Messages | None = None) -> Verdict:
+        """Join the results: by the plan's own output, or by asking the joiner."""
+        ends = output_ids(plan) or sinks(plan)  # what is joined, and no more
+        done = sum(self._shop.scheduler.status(id) == "done" for id in ends)
+        if not plan.steps or (_failed(plan) and not self.last_round):
+            return self._replan(plan, _why_rejected(plan))
+        if not self._policy.met(done, ends):
+            raise BudgetExceeded(
+                f"{done} of {len(ends)} results are there, which the join policy does not accept",
+                code="join-policy",
+                hint="pass join='best-effort' to answer with what there is",
+            )
+        steps = self.steps()
+        log = self._shop.log
+        inputs = tuple((step.id, hash_of(step.value)) for step in steps if step.has_value)
+        missing = tuple(step.id for step in steps if not step.has_value)
+        log.emit(JoinStarted(log.now(), plan.round, inputs, missing))
+        verdict = await self._verdict(plan, steps, messages)
+        log.emit(JoinResult(log.now(), plan.round, *verdict))
+        return self._replan(plan, verdict.reason) if verdict.decision == "replan" else verdict
+
+    # -- repair ----------------------------------------------------------------------------------
+
+    async def _repair(self, round: Round) -> None:
+        """Ask once for each bad line; what comes back must be that line again."""
+        for hole in round.repairable:
+            if any(finding.code == "too-many-steps" for finding in hole.findings):
+                continue  # no other wording of it would help
+            try:
+                reply = await self._shop.asker.ask(
+                    self._repair_messages(round.plan, hole),
+                    role="repair",
+                    round=round.plan.round,
+                    deadline=self._deadline,
+                )
+            except (ModelError, ConfigError):
+                continue  # the hole stays and says why; there is one repair call, no second
+            step = self._reread(round, hole, reply)
+            if step is not None:
+                round.fill(step)
+
+    def _repair_messages(self, plan: Plan, hole: Hole) -> Messages:
+        findings = "\n".join(f"- {item.message}. {item.hint}" for item in hole.findings)
+        text = prompt(
+            "repair",
+            tools=tools_text(self.specs),
+            plan=plan.text.strip(),
+            line=hole.text,
+            findings=findings,
+        )
+        return [Message("user", text)]
+
+    def _reread(self, round: Round, hole: Hole, reply: str) -> Step | None:
+        """The step that a repair gave, under the hole's own id."""
+        plan = round.plan
+        before = {entry.id for entry in plan.entries[: plan.place(hole.id)]}
+        names = {id.rpartition(".")[2]: id for id in before}
+        reader = dialect_named(plan.dialect).reader(
+            round=plan.round, earlier={**self._earlier_names(), **names}
+        )
+        pieces = (*reader.feed(reply), *reader.close())
+        steps = [piece for piece in pieces if isinstance(piece, Step)]
+        return steps[0] if len(steps) == 1 and steps[0].id == hole.id else None
+
+    # -- the join --------------------------------------------------------------------------------
+
+    async def _verdict(
+        self, plan: Plan, steps: Sequence[StepState], messages: Messages | None
+    ) -> Verdict:
+        if messages is not None:
+            return Verdict("finish", (await self.ask(messages, "joiner")).strip())
+        if plan.output is not None:
+            return Verdict("finish", self._shop.output(plan))
+        reply = await self._shop.asker.ask(
+            joiner_messages(self.question, steps, last=self.last_round),
+            role="joiner",
+            round=len(self._shop.plans),
+            schema=VERDICT_SCHEMA,
+            deadline=self._end,
+        )
+        return verdict_of(reply)
+
+    def _replan(self, plan: Plan, reason: str) -> Verdict:
+        """Another round is wanted; say so in the log if there can be one."""
+        if self.last_round:
+            if not plan.steps and plan.findings:
+                raise PlanRejected(plan.findings, f"no usable plan came: {reason}")
+            raise BudgetExceeded(
+                f"no round is left: {reason}",
+                code="max-rounds",
+                hint="raise limits.max_rounds, or look at why the plans do not suffice",
+            )
+        log = self._shop.log
+        log.emit(ReplanRequested(log.now(), plan.round, reason[:500], hash_of(reason)))
+        return Verdict("replan", None, reason)
+
+    # -- the run ---------------------------------------------------------------------------------
+
+    async def outcome(self, strategy: Strategy) -> tuple[Verdict | None, RunError | None]:
+        """Run a strategy: what it found, or why there is no answer."""
+        limits = self._limits
+        if limits.run_timeout_s is not None:
+            self._end = self._now() + limits.run_timeout_s
+            reserve = min(limits.join_reserve_s, limits.run_timeout_s / 2)
+            self._deadline = self._end - reserve
+            self._shop.deadline(limits.run_timeout_s - reserve)
+        try:
+            return await strategy.strategy(self), None
+        except HeddleError as error:
+            return None, RunError(error.code, error.message, error.hint, _exit_status(error))
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    def _folded(self) -> RunState:
+        """The state up to now; each event is folded once."""
+        events = self._shop.log.events
+        while self._seen < len(events):
+            self._state.apply(events[self._seen])
+            self._seen += 1
+        return self._state
+
+    def _earlier_names(self) -> dict[str, str]:
+        """Ids of earlier rounds by the name that a planner would use; the latest wins."""
+        ids = (entry.id for plan in self._shop.plans for entry in plan.entries)
+        own = f"{len(self._shop.plans)}."
+        return {id.rpartition(".")[2]: id for id in ids if not (own != "1." and id.startswith(own))}
+
+    def _earlier_schemas(self) -> dict[str, Any]:
+        return {
+            step.id: self.specs[step.tool].result
+            for plan in self._shop.plans
+            for step in plan.steps
+        }
+
+
+def _failed(plan: Plan) -> bool:
+    """Whether a plan had more bad lines than it may have."""
+    return any(finding.code == "too-many-holes" for finding in plan.findings)
+
+
+def _why_rejected(plan: Plan) -> str:
+    errors = [finding for finding in plan.findings if finding.severity == "error"]
+    return "; ".join(finding.message for finding in errors[:3]) or "the plan holds no step"
+
+
+def _exit_status(error: HeddleError) -> int:
+    """A deadline is a budget, whoever noticed it."""
+    return BudgetExceeded.exit_status if error.code == "deadline" else error.exit_status
+
+
+def _kind(value: Any) -> str:
+    if value is None:
+        return "null"
+    names = {"str": "text", "bool": "true or false", "int": "number", "float": "number"}
+    return names.get(type(value).__name__, "list" if isinstance(value, list) else "object")
