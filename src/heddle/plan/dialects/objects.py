@@ -139,25 +139,40 @@ class Objects:
         """Read all of the text."""
         cursor = self._cursor
         while cursor.left or (yield from cursor.more()):
-            cursor.take_run(BLANKS if self._stack else _PROSE)
-            if not cursor.left:
-                continue
-            char = cursor.text[cursor.pos]
-            if not self._stack:
-                self._open(char)
-            elif char in QUOTES:
-                yield from self._text()
-            elif char in "#/" and (yield from comment(cursor)):
-                pass
-            elif char in "[{":
-                self._open(char)
-            elif char in "]}":
-                self._close(_CLOSES[char])
-            elif char in ",:":
-                self._mark(char)
-            else:
-                yield from self._word()
+            cursor.take_run(_PROSE)
+            if cursor.left:
+                yield from self.bracket()
+
+    def bracket(self, *, listed: bool = False) -> Generator[None, None, None]:
+        """Read what opens here, up to what closes it; less, if it turns out to be prose.
+
+        Args:
+            listed: the bracket of a list was taken already, and its first item stands here.
+        """
+        cursor = self._cursor
+        if listed:
+            self._push(self._frame("[", None))
+        else:
+            self._open(cursor.text[cursor.pos])
+        while self._stack and (cursor.left or (yield from cursor.more())):
+            cursor.take_run(BLANKS)
+            if cursor.left:
+                yield from self._next(cursor.text[cursor.pos])
         self._end()
+
+    def _next(self, char: str) -> Generator[None, None, None]:
+        if char in QUOTES:
+            yield from self._text()
+        elif char in "#/" and (yield from comment(self._cursor)):
+            pass
+        elif char in "[{":
+            self._open(char)
+        elif char in "]}":
+            self._close(_CLOSES[char])
+        elif char in ",:":
+            self._mark(char)
+        else:
+            yield from self._word()
 
     def _text(self) -> Generator[None, None, None]:
         cursor, origin, extent = self._cursor, self._cursor.origin, Extent()
@@ -218,7 +233,7 @@ class Objects:
             self._leave(origin)
         parent = self._stack[-1] if self._stack else None
         if parent is None:
-            self._sure = self._failed = False
+            pass
         elif parent.awaits in ("first", "value") and not _at_key(parent):
             parent.awaits = "comma"
         elif parent.awaits == "comma" and parent.steps and parent.bracket == "[":
@@ -228,13 +243,18 @@ class Objects:
             if not self._stack:
                 return
         frame = self._frame(bracket, parent)
-        self._stack.append(frame)
-        self._counts[bracket] += 1
-        self._lists += frame.steps and bracket == "["
+        self._push(frame)
         self._cursor.take(self._cursor.pos + 1)
         if frame.depth > _DEEPEST:
             message = f"lists and objects nest deeper than {NESTING}"
             self._fail(Fault("nesting-too-deep", message, "use a flatter form"), origin)
+
+    def _push(self, frame: _Frame) -> None:
+        if not self._stack:
+            self._sure = self._failed = False
+        self._stack.append(frame)
+        self._counts[frame.bracket] += 1
+        self._lists += frame.steps and frame.bracket == "["
 
     def _leave(self, origin: Origin) -> None:
         """An object begins where a key should: the step before was never closed."""
