@@ -88,14 +88,16 @@ class Names:
     Args:
         round: the round of the plan; ids of later rounds are qualified.
         earlier: ids of earlier rounds, by the name that the text would use.
+        mark: what the dialect puts before a name to refer to it; findings show it.
 
     Attributes:
         findings: what was found since they were last taken; whoever reads takes them.
     """
 
-    def __init__(self, round: int, earlier: Mapping[str, str] | None) -> None:
+    def __init__(self, round: int, earlier: Mapping[str, str] | None, mark: str = "$") -> None:
         self.findings: list[Finding] = []
         self._round = round
+        self._mark = mark
         self._earlier = earlier or {}
         self._own: dict[str, str] = {}
         self._unknown: dict[str, list[tuple[Place, bool]]] = {}
@@ -137,7 +139,7 @@ class Names:
                 place.finding(
                     "cyclic-reference",
                     f"step {name} refers to itself",
-                    "refer to an earlier step, or write the amount without `$`",
+                    f"refer to an earlier step, or write what is meant without `{self._mark}`",
                 )
             )
         else:
@@ -164,7 +166,7 @@ class Names:
                 place.finding(
                     "too-many-references",
                     f"more than {_REMEMBERED} amounts could be references to later steps",
-                    "write amounts without `$`",
+                    f"write amounts without `{self._mark}`",
                 )
             )
 
@@ -175,7 +177,7 @@ class Names:
         self.findings.append(
             place.finding(
                 "earlier-round",
-                f"${name} names a step of this round and one of an earlier round",
+                f"{self._mark}{name} names a step of this round and one of an earlier round",
                 f"it is read as step {own}; continue the numbering to tell them apart",
             )
         )
@@ -184,19 +186,20 @@ class Names:
         if name in self._own and name in self._earlier:
             return place.finding(
                 "earlier-round",
-                f"${name} was read as a step of an earlier round; this round has one too, later",
+                f"{self._mark}{name} was read as a step of an earlier round; "
+                "this round has one too, later",
                 "continue the numbering of the earlier round to tell them apart",
             )
         if name in self._own:
             return place.finding(
                 "forward-reference",
-                f"${name} is a step that comes later",
-                f"put step {name} before it; if an amount is meant, write it without `$`",
+                f"{self._mark}{name} is a step that comes later",
+                f"put step {name} before it; if no step is meant, write it without `{self._mark}`",
             )
         if certain and name not in self._earlier:
             return place.finding(
                 "unknown-reference",
-                f"${name} is no step, so it was left as text",
+                f"{self._mark}{name} is no step, so it was left as text",
                 "refer to an earlier step",
                 warning=True,
             )
