@@ -95,6 +95,11 @@ class Conversation:
         return self._late or self._reads >= self._limits.max_turns
 
     @property
+    def last_turn_next(self) -> bool:
+        """Whether the next turn would be the last."""
+        return self._late or self._reads + 1 >= self._limits.max_turns
+
+    @property
     def _late(self) -> bool:
         return self._deadline is not None and self._now() >= self._deadline
 
@@ -120,6 +125,7 @@ class Conversation:
         *,
         native: bool = False,
         may_answer: bool = False,
+        effects: bool = True,
         stop: Sequence[str] = (),
     ) -> Reply:
         """Ask for a plan, start what is written while it is written; return when it is whole."""
@@ -145,15 +151,21 @@ class Conversation:
         if not (may_answer or round.failed or cut):
             await self._repair(round)
         intake.close(cut)
-        if round.clean:
+        if round.clean and effects:
             await self._shop.release(round, self._approve)
+        elif round.clean:
+            self._shop.scheduler.withhold("skipped", "undecided")
         if cut is not None and (may_answer or not plan.steps):
             await self.settle(plan)
             raise cut
         return Reply(plan, intake.text, tuple(intake.calls))
 
-    async def settle(self, plan: Plan) -> None:
+    async def settle(self, *plans: Plan) -> None:
         """Wait for what the join needs, by the plan's output and the join policy."""
+        if len(plans) != 1:
+            await self._shop.scheduler.wait([entry.id for plan in plans for entry in plan.entries])
+            return
+        plan = plans[0]
         if plan.output is not None and output_ids(plan):
             await self._shop.wait_for_output(plan)
             return

@@ -91,6 +91,11 @@ class Rounds(Protocol):
         """Whether no further turn may be taken by one who reads every result."""
         ...
 
+    @property
+    def last_turn_next(self) -> bool:
+        """Whether the next turn would be the last."""
+        ...
+
     async def read(
         self,
         messages: Messages,
@@ -98,6 +103,7 @@ class Rounds(Protocol):
         *,
         native: bool = False,
         may_answer: bool = False,
+        effects: bool = True,
         stop: Sequence[str] = (),
     ) -> Reply:
         """Ask for a plan, start what is written while it is written; return when it is whole.
@@ -108,6 +114,7 @@ class Rounds(Protocol):
             native: offer the tools in the provider's own form; only native calls are plan.
             may_answer: it may answer instead of calling anything, and it will see its own faults,
                 so that no line is repaired. Otherwise a reply without a step is a fault.
+            effects: whether the plan may change the world; if not, its effects end skipped.
             stop: texts before which the reply ends.
 
         Raises:
@@ -115,8 +122,8 @@ class Rounds(Protocol):
         """
         ...
 
-    async def settle(self, plan: Plan) -> None:
-        """Return when all that a join of this plan needs has ended."""
+    async def settle(self, *plans: Plan) -> None:
+        """Return when all that a join of one of these plans needs has ended."""
         ...
 
     async def plan(self, messages: Messages, dialect: str) -> Plan:
@@ -182,7 +189,13 @@ class Strategy(Protocol):
 
 STRATEGIES: dict[str, str] = {
     "auto": "heddle.strategies.auto",
+    "direct": "heddle.strategies.direct",
+    "react": "heddle.strategies.react",
+    "parallel": "heddle.strategies.parallel",
+    "rewoo": "heddle.strategies.rewoo",
     "llmcompiler": "heddle.strategies.llmcompiler",
+    "abstraction": "heddle.strategies.abstraction",
+    "code": "heddle.strategies.code",
 }
 """Every strategy by name, and the module that it is."""
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from heddle.models.protocol import Message
-from heddle.strategies.wording import digest, inputs_text, prompt, tools_text
+from heddle.strategies.rounds import plan_and_join
+from heddle.strategies.wording import asked, inputs_text, prompt, tools_text
 
 if TYPE_CHECKING:
     from heddle.strategies import Messages, Rounds, Verdict
@@ -24,42 +24,21 @@ DIALECT = "llmcompiler"
 
 async def strategy(rounds: Rounds) -> Verdict:
     """Rounds of plan and join, until the joiner is content or no round is left."""
-    reason = ""
-    while True:
-        plan = await rounds.plan(planner_messages(rounds, reason), DIALECT)
-        verdict = await rounds.join(plan)
-        if verdict.decision == "finish" or rounds.last_round:
-            return verdict
-        reason = verdict.reason
+    return await plan_and_join(rounds, DIALECT, planner_messages)
 
 
 def planner_messages(rounds: Rounds, reason: str = "") -> Messages:
-    """What the planner reads: tools, limits and inputs' names; then the question.
-
-    Args:
-        rounds: the run so far.
-        reason: why another round is wanted; "" in the first.
-    """
-    steps = rounds.steps()
-    first = 1 + max((int(name) for name in map(_number, steps) if name), default=0)
+    """What the planner reads: tools, limits and inputs' names; then the question."""
+    numbers = [_number(step) for step in rounds.steps()]
+    first = 1 + max((int(name) for name in numbers if name), default=0)
     system = prompt(
-        "planner",
+        "llmcompiler",
         first=first,
         max_steps=rounds.max_steps,
         tools=tools_text(rounds.specs),
         inputs=inputs_text(rounds.inputs),
     )
-    if rounds.next_round == 1:
-        return [Message("system", system), Message("user", rounds.question)]
-    again = prompt(
-        "replan",
-        question=rounds.question,
-        round=rounds.next_round,
-        first=first,
-        steps=digest(steps) or "(none)",
-        reason=reason,
-    )
-    return [Message("system", system), Message("user", again)]
+    return asked(rounds, system, reason, f"Number your calls from {first}.")
 
 
 def _number(step: object) -> str:

@@ -9,6 +9,7 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from heddle.models.protocol import Message
 from heddle.plan.canonical import step_to_json
 from heddle.plan.signature import described
 
@@ -17,8 +18,11 @@ if TYPE_CHECKING:
 
     from heddle.engine.state import StepState
     from heddle.plan.spec import ToolSpec
+    from heddle.strategies import Messages, Rounds
 
-__all__ = ["digest", "inputs_text", "prompt", "results_text", "tools_text"]
+__all__ = [
+    "asked", "digest", "inputs_text", "observed", "prompt", "results_text", "tools_text",
+]  # fmt: skip
 
 _MAX_INLINE = 32 * 1024
 _HEAD = 2_000
@@ -38,28 +42,59 @@ def prompt(name: str, **values: object) -> str:
     return re.sub(r"\{\{(\w+)\}\}", lambda place: str(values[place[1]]), _template(name)).strip()
 
 
+def asked(rounds: Rounds, system: str, reason: str = "", begin: str = "") -> Messages:
+    """What a planner reads: its instructions, then the question, or why it is asked again.
+
+    Args:
+        rounds: the run so far; of earlier rounds the planner sees digests, and no result.
+        system: its instructions.
+        reason: why another round is wanted; "" in the first.
+        begin: how the ids of this round begin.
+    """
+    if not reason:
+        return [Message("system", system), Message("user", rounds.question)]
+    again = prompt(
+        "replan",
+        question=rounds.question,
+        round=rounds.next_round,
+        steps=digest(rounds.steps()) or "(none)",
+        begin=begin,
+        reason=reason,
+    )
+    return [Message("system", system), Message("user", again)]
+
+
 def tools_text(specs: Mapping[str, ToolSpec]) -> str:
     """The tools as a planner reads them."""
     return "\n\n".join(described(spec) for spec in specs.values())
 
 
-def inputs_text(inputs: Mapping[str, str]) -> str:
-    """The names and types of the caller's data; "" if there is none."""
+def inputs_text(inputs: Mapping[str, str], form: str = "$input.{}") -> str:
+    """The names and types of the caller's data; "" if there is none.
+
+    Args:
+        inputs: type names, by name.
+        form: how the dialect writes the input of a name.
+    """
     if not inputs:
         return ""
-    lines = [f"    $input.{name}: {kind}" for name, kind in inputs.items()]
+    lines = [f"    {form.format(name)}: {kind}" for name, kind in inputs.items()]
     return (
         "\nThe caller passed data that you do not see. Refer to it by name, as to a result:\n\n"
         + "\n".join(lines)
     )
 
 
-def results_text(steps: Sequence[StepState]) -> str:
+def results_text(steps: Sequence[StepState], *, notes: bool = False) -> str:
     """Steps with their results, one JSON object a line, in plan order whatever came first.
 
     No `<` is left in it, so that no result can end the block that it stands in.
+
+    Args:
+        steps: all that there are.
+        notes: say, too, what the planner said that each is for.
     """
-    text = "\n".join(_dumps(_with_value(step)) for step in steps)
+    text = "\n".join(_dumps(_with_value(step, notes=notes)) for step in steps)
     return text.replace("<", "\\u003c")
 
 
@@ -68,8 +103,16 @@ def digest(steps: Sequence[StepState]) -> str:
     return "\n".join(_dumps(_without_value(step)) for step in steps)
 
 
-def _with_value(step: StepState) -> dict[str, Any]:
-    out = _called(step)
+def observed(step: StepState) -> str:
+    """One result as the model reads it that asked for it: text as it is, anything else as JSON."""
+    if not step.has_value:
+        return f"Error ({step.code}): {step.message or step.status}"
+    value = _inline(step.value)
+    return value if isinstance(value, str) else _dumps(value)
+
+
+def _with_value(step: StepState, *, notes: bool) -> dict[str, Any]:
+    out = _called(step, notes=notes)
     if step.has_value:
         out["value"] = _inline(step.value)
     else:
@@ -88,8 +131,8 @@ def _without_value(step: StepState) -> dict[str, Any]:
     return out
 
 
-def _called(step: StepState) -> dict[str, Any]:
-    called = step_to_json(step.step) if step.step else {"id": step.id}
+def _called(step: StepState, *, notes: bool = False) -> dict[str, Any]:
+    called = step_to_json(step.step, note=notes) if step.step else {"id": step.id}
     return {**called, "status": step.status}
 
 

@@ -1,0 +1,36 @@
+"""What strategies that plan first have in common: rounds of plan and join."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from heddle.plan.ir import Plan
+    from heddle.strategies import Messages, Rounds, Verdict
+
+__all__ = ["plan_and_join"]
+
+
+async def plan_and_join(
+    rounds: Rounds,
+    dialect: str,
+    messages: Callable[[Rounds, str], Messages],
+    solver: Callable[[Rounds, Plan], Messages] | None = None,
+) -> Verdict:
+    """Plan, run and join, until the join is content or no round is left.
+
+    Args:
+        rounds: the run.
+        dialect: what the planner writes.
+        messages: what the planner reads, given why another round is wanted.
+        solver: what the joiner reads, if it only answers; by default it may ask for more.
+    """
+    reason = ""
+    while True:
+        plan = await rounds.plan(messages(rounds, reason), dialect)
+        verdict = await rounds.join(plan, solver and solver(rounds, plan))
+        if verdict.decision == "finish" or rounds.last_round:
+            return verdict
+        reason = verdict.reason

@@ -1,0 +1,31 @@
+"""What strategies that read every result have in common: turns."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from heddle.errors import BudgetExceeded
+from heddle.strategies.wording import observed
+
+if TYPE_CHECKING:
+    from heddle.plan.ir import Plan
+    from heddle.strategies import Rounds
+
+__all__ = ["LAST", "observations", "out_of_turns"]
+
+LAST = "This is your last turn: no further call is possible. Answer with what you have."
+
+
+def observations(rounds: Rounds, plan: Plan) -> list[str]:
+    """What the calls of a turn have given, each in its place, failures in words."""
+    states = {step.id: step for step in rounds.steps()}
+    return [observed(states[entry.id]) for entry in plan.entries]
+
+
+def out_of_turns() -> BudgetExceeded:
+    """The error of a model that goes on calling when it may not."""
+    return BudgetExceeded(
+        "no turn is left, and the model has not answered",
+        code="max-turns",
+        hint="raise limits.max_turns, or use a strategy that plans first",
+    )
