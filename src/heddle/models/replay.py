@@ -22,7 +22,7 @@ from heddle.errors import ConfigError, ModelError
 from heddle.models.protocol import ToolCall, Usage, estimated_usage, size_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 
     from heddle.models.protocol import Message, Request
 
@@ -114,6 +114,18 @@ class ReplayModel:
 
     async def aclose(self) -> None:
         """Nothing is open."""
+
+    @property
+    def given(self) -> list[str]:
+        """The rows that were given, as FILE:LINE, in that order."""
+        return [f"{self.name}:{row.line}" for row in self._used]
+
+    def skip(self, rows: Collection[str]) -> None:
+        """Count rows, as FILE:LINE, as given: those that a process before this one has used."""
+        unused, self._unused = self._unused, []
+        for row in unused:
+            spent = f"{self.name}:{row.line}" in rows
+            (self._used if spent else self._unused).append(row)
 
     def _take(self, request: Request) -> Row:
         for place, row in enumerate(self._unused):
