@@ -19,9 +19,18 @@ from __future__ import annotations
 
 import math
 import re
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from heddle.errors import ToolFailed
+from heddle.tools.builtin.arithmetic import (
+    MAX_DIGITS,
+    Number,
+    bounded,
+    divide,
+    raised,
+    rounded,
+    whole,
+)
 from heddle.tools.function import Tool, tool
 
 if TYPE_CHECKING:
@@ -29,12 +38,8 @@ if TYPE_CHECKING:
 
 __all__ = ["calculate", "calculator", "evaluate"]
 
-Number: TypeAlias = "int | float"
-
 MAX_CHARACTERS: Final = 4_000
-MAX_DIGITS: Final = 1_000
 MAX_DEPTH: Final = 50
-_MAX_BITS = int(MAX_DIGITS * math.log2(10))
 _MAX_FACTORIAL = 400  # 869 digits
 
 _SAME = str.maketrans("×·⋅∗÷−–^", "****/--^")  # one for one, so that columns stay true
@@ -51,28 +56,15 @@ def _log(value: Number, base: Number = math.e) -> float:
     return math.log(value) if base == math.e else math.log(value, base)
 
 
-def _round(value: Number, digits: Number = 0) -> Number:
-    places = _integer(digits)
-    if abs(places) > MAX_DIGITS:
-        raise ValueError(f"at most {MAX_DIGITS} places")
-    return round(value, places) if places else round(value)
-
-
 def _factorial(value: Number) -> int:
-    number = _integer(value)
+    number = whole(value)
     if number > _MAX_FACTORIAL:
         raise ValueError(f"factorial of at most {_MAX_FACTORIAL}")
     return math.factorial(number)
 
 
 def _gcd(*values: Number) -> int:
-    return math.gcd(*map(_integer, values))
-
-
-def _integer(value: Number) -> int:
-    if value != int(value):
-        raise ValueError(f"a whole number is needed, not {value}")
-    return int(value)
+    return math.gcd(*map(whole, values))
 
 
 CONSTANTS: Final[dict[str, float]] = {"pi": math.pi, "e": math.e}
@@ -88,7 +80,7 @@ FUNCTIONS: Final[dict[str, tuple[Callable[..., Any], int, int]]] = {
     "log": (_log, 1, 2),
     "max": (max, 1, 100),
     "min": (min, 1, 100),
-    "round": (_round, 1, 2),
+    "round": (rounded, 1, 2),
     "sin": (math.sin, 1, 1),
     "sqrt": (math.sqrt, 1, 1),
     "tan": (math.tan, 1, 1),
@@ -299,12 +291,10 @@ def _number(token: _Token) -> Number:
 
 def _bounded(token: _Token, value: Any) -> Number:
     """A number that is small enough to go on with."""
-    if isinstance(value, int):
-        if value.bit_length() > _MAX_BITS:
-            raise _bad(token.column, f"the result has more than {MAX_DIGITS} digits")
-    elif not isinstance(value, float) or not math.isfinite(value):
-        raise _bad(token.column, "it is no real, finite number")
-    return value
+    try:
+        return bounded(value)
+    except ArithmeticError as error:
+        raise _bad(token.column, str(error)) from None
 
 
 def _apply(sign: _Token, left: Number, right: Number) -> Number:
@@ -329,30 +319,17 @@ def _called(token: _Token, values: list[Number]) -> Number:
         raise _bad(token.column, f"{token.text}: the result is too large") from None
 
 
-def _divide(left: Number, right: Number) -> Number:
-    if isinstance(left, int) and isinstance(right, int) and right and not left % right:
-        return left // right
-    return left / right
-
-
-def _raise(base: Number, exponent: Number) -> Any:
-    whole = isinstance(base, int) and isinstance(exponent, int) and abs(base) > 1
-    if whole and exponent * int(base).bit_length() > 2 * _MAX_BITS:  # before it is computed
-        raise OverflowError
-    return base**exponent
-
-
 _OPERATORS: Final[dict[str, Callable[[Any, Any], Any]]] = {
     "+": lambda left, right: left + right,
     "-": lambda left, right: left - right,
     "*": lambda left, right: left * right,
     "x": lambda left, right: left * right,
     "X": lambda left, right: left * right,
-    "/": _divide,
+    "/": divide,
     "//": lambda left, right: left // right,
     "%": lambda left, right: left % right,
-    "**": _raise,
-    "^": _raise,
+    "**": raised,
+    "^": raised,
 }
 
 
