@@ -31,6 +31,7 @@ from heddle.plan import verify
 from heddle.plan.canonical import hash_of
 from heddle.plan.ir import Plan, Ref
 from heddle.plan.limits import Limits
+from heddle.tools.builtin.compute import COMPUTE_SPEC, compute
 from heddle.tools.builtin.llm import LLM_SPEC, llm_tool
 from heddle.tools.toolbox import toolbox
 from heddle.tools.values import dumper
@@ -94,7 +95,7 @@ class Workshop:
         self.plans: list[Plan] = []
         self._until: float | None = None  # loop time at which what runs is ended
         worker = (models or {}).get("worker") or (models or {}).get("")
-        self.tools = dict(tools)
+        self.tools = {COMPUTE_SPEC.name: compute, **tools}
         if worker is not None and LLM_SPEC.name not in self.tools:
             self.tools[LLM_SPEC.name] = llm_tool(worker)
         self.specs = specs_of(self.tools)
@@ -262,8 +263,9 @@ def _plain_inputs(inputs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def specs_of(tools: Mapping[str, Tool]) -> dict[str, ToolSpec]:
-    """What the verifier sees of these tools, and of `llm`, which is always known."""
-    return {LLM_SPEC.name: LLM_SPEC, **{name: tool.spec for name, tool in tools.items()}}
+    """What the verifier sees of these tools, and of `llm` and `compute`, which are always known."""
+    known = {LLM_SPEC.name: LLM_SPEC, COMPUTE_SPEC.name: COMPUTE_SPEC}
+    return known | {name: tool.spec for name, tool in tools.items()}
 
 
 def check(
