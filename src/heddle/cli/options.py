@@ -28,6 +28,7 @@ __all__ = [
     "quiet",
     "report_file",
     "run_limits",
+    "time_and_rates",
     "tools",
     "toolset",
     "yes",
@@ -122,6 +123,14 @@ def planning(command: Command) -> Command:
 
 def run_limits(command: Command) -> Command:
     """The options that bound a run."""
+    concurrency = click.option(
+        "--concurrency", type=click.IntRange(1), metavar="N", help="Steps in flight at once."
+    )
+    return concurrency(time_and_rates(command))
+
+
+def time_and_rates(command: Command) -> Command:
+    """The options that bound a run's time and what it asks of providers."""
     for option in (
         click.option(
             "--rpm",
@@ -138,9 +147,6 @@ def run_limits(command: Command) -> Command:
             help="Calls to a provider at once.",
         ),
         click.option("--timeout", type=_Seconds(), help="Seconds for the whole run."),
-        click.option(
-            "--concurrency", type=click.IntRange(1), metavar="N", help="Steps in flight at once."
-        ),
     ):
         command = option(command)
     return command

@@ -1,0 +1,200 @@
+"""The runs of a comparison: which ones are wanted, which are left, and making them.
+
+    repeat 1: every question, with each strategy in the order given
+    repeat 2: again, with another strategy first; and so on
+
+One run is in the air at a time unless more are asked for, so that latencies are each run's own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from heddle.agent import Agent
+from heddle.comparison.records import record_of
+from heddle.errors import ConfigError, ModelError
+from heddle.models.replay import ReplayModel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from heddle.comparison.questions import Question
+    from heddle.comparison.records import Key, RunRecord
+    from heddle.comparison.results import ResultsFile
+    from heddle.engine.result import RunError
+    from heddle.models.protocol import Model
+    from heddle.plan.limits import Limits
+    from heddle.tools.function import Tool
+
+__all__ = ["Campaign", "agents_of"]
+
+HOPELESS = frozenset(("unauthorized", "not-found"))
+"""Codes of a provider that will say the same the next time."""
+
+_TRIALS = 3  # runs that a provider fails from the start before the comparison gives up
+
+
+def agents_of(
+    strategies: Sequence[str],
+    models: Mapping[str, Model],
+    tools: Sequence[Tool],
+    limits: Limits,
+) -> dict[str, Agent]:
+    """An agent for each strategy, with the same models and tools, and shared allowances.
+
+    Raises:
+        ConfigError: there is no strategy of some name, or a tool cannot be used.
+    """
+    agents = {name: Agent(models, tools, strategy=name, limits=limits) for name in strategies}
+    first = next(iter(agents.values()))
+    for agent in agents.values():
+        agent.slots = first.slots
+    return agents
+
+
+class Campaign:
+    """The runs of a comparison.
+
+    Args:
+        questions: what is asked.
+        agents: by strategy.
+        results: takes every finished run, and knows those of earlier processes.
+        repeats: runs of each question with each strategy.
+        instruction: put after each question; "" for nothing.
+
+    Attributes:
+        wanted: all runs, in the order in which they are made.
+    """
+
+    def __init__(
+        self,
+        questions: Sequence[Question],
+        agents: Mapping[str, Agent],
+        results: ResultsFile,
+        *,
+        repeats: int = 1,
+        instruction: str = "",
+    ) -> None:
+        self.questions = {question.id: question for question in questions}
+        self.agents = agents
+        self.results = results
+        self.instruction = instruction
+        self.wanted = list(_order(self.questions, tuple(agents), repeats))
+        models = (model for agent in agents.values() for model in agent.models.values())
+        recordings = [model for model in models if isinstance(model, ReplayModel)]
+        self._recordings = list({id(model): model for model in recordings}.values())
+        self._held: list[RunRecord] | None = None if results.records else []
+        self._trials = min(_TRIALS, len(self.wanted))
+
+    @property
+    def left(self) -> list[Key]:
+        """The wanted runs that are not finished."""
+        return [key for key in self.wanted if key not in self.results.records]
+
+    @property
+    def records(self) -> list[RunRecord]:
+        """The wanted runs that are finished, in order."""
+        known = self.results.records
+        return [known[key] for key in self.wanted if key in known]
+
+    async def run(
+        self,
+        *,
+        concurrency: int = 1,
+        started: Callable[[Key], None] | None = None,
+        finished: Callable[[RunRecord], None] | None = None,
+    ) -> None:
+        """Make the runs that are left; a run that fails is a result like any other.
+
+        Args:
+            concurrency: runs at once; with more than one they slow each other down.
+            started: told of each run that begins.
+            finished: told of each run that has ended.
+
+        Raises:
+            ModelError: the provider failed from the start; nothing of that is kept.
+            ConfigError: the results cannot be written, or a question cannot be asked.
+        """
+        self._skip_replayed()
+        left = iter(self.left)
+        workers = [
+            asyncio.create_task(self._work(left, started, finished)) for _ in range(concurrency)
+        ]
+        try:
+            await asyncio.gather(*workers)
+        finally:
+            for worker in workers:
+                worker.cancel()
+            await asyncio.wait(workers)
+
+    async def aclose(self) -> None:
+        """Close the models' connections."""
+        for agent in self.agents.values():
+            await agent.aclose()
+
+    async def _work(
+        self,
+        left: Iterator[Key],
+        started: Callable[[Key], None] | None,
+        finished: Callable[[RunRecord], None] | None,
+    ) -> None:
+        for key in left:
+            if started is not None:
+                started(key)
+            record = await self._one(key)
+            if finished is not None:
+                finished(record)
+
+    async def _one(self, key: Key) -> RunRecord:
+        question = self.questions[key[0]]
+        text = f"{question.text}\n\n{self.instruction}" if self.instruction else question.text
+        before = set(self._replayed())
+        try:
+            result = await self.agents[key[1]].run(text, inputs=question.inputs)
+        except ConfigError as error:
+            message = f"question {question.id}: {error.message}"
+            raise ConfigError(message, code=error.code, hint=error.hint) from error
+        spent = tuple(place for place in self._replayed() if place not in before)
+        record = record_of(key, result, spent)
+        self._keep(record, result.error)
+        return record
+
+    def _keep(self, record: RunRecord, error: RunError | None) -> None:
+        """Write a run down, unless the provider has failed all up to now.
+
+        Raises:
+            ModelError: it has done so too often.
+        """
+        if self._held is None:
+            self.results.add(record)
+            return
+        self._held.append(record)
+        if error is not None and error.exit_status == ModelError.exit_status:
+            if error.code in HOPELESS or len(self._held) >= self._trials:
+                raise ModelError(error.message, code=error.code, provider="", hint=error.hint)
+            return
+        held, self._held = self._held, None
+        for one in held:
+            self.results.add(one)
+
+    # -- recordings ------------------------------------------------------------------------------
+
+    def _replayed(self) -> list[str]:
+        return [place for model in self._recordings for place in model.given]
+
+    def _skip_replayed(self) -> None:
+        """Rows of recordings that finished runs have used are given to no other."""
+        if self._recordings:
+            spent = {place for one in self.results.records.values() for place in one.replayed}
+            for model in self._recordings:
+                model.skip(spent)
+
+
+def _order(questions: Iterable[str], strategies: Sequence[str], repeats: int) -> Iterator[Key]:
+    ids = list(questions)
+    for repeat in range(1, repeats + 1):
+        shift = (repeat - 1) % len(strategies)  # so that none always comes first
+        for id in ids:
+            for strategy in (*strategies[shift:], *strategies[:shift]):
+                yield id, strategy, repeat
