@@ -13,12 +13,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
 from heddle.errors import ConfigError
-from heddle.models.protocol import Message, Model, Request, Usage
+from heddle.models.protocol import Message, Model, Request, ToolCall, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["PROVIDERS", "Message", "Model", "Request", "Usage", "model_named"]
+__all__ = ["PROVIDERS", "Message", "Model", "Request", "ToolCall", "Usage", "model_named"]
 
 PROVIDERS: dict[str, tuple[str, str]] = {
     "openai": ("heddle.models.openai", "openai"),

@@ -8,6 +8,7 @@
     429                                      rate-limited     retryable, with the provider's wish
     408, 5xx                                 server-error     retryable
     any other status                         bad-request
+    a status whose words refuse tools        no-tool-calls
     an event that makes no sense             garbage          retryable
     an error where the reply should go on    by its own status, else server-error
 
@@ -19,6 +20,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -33,6 +35,15 @@ __all__ = ["Foreign", "Voice", "retry_after_s"]
 
 Foreign: TypeAlias = Any  # JSON from a server, of whatever form
 MAX_QUOTED: Final = 300
+
+TOOLS_REFUSED_WITH: Final = (400, 404, 422, 500, 501)
+"""OpenRouter says 404 where no server of a model takes tools, llama.cpp 500 without --jinja."""
+
+TOOLS: Final = re.compile(r"\btools?\b|\btool[_-]|\bfunction[ _-]call", re.IGNORECASE)
+REFUSED: Final = re.compile(
+    r"support|not (?:permitted|available|enabled|allowed)|unknown|unrecogni[sz]ed|requires --",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,17 +132,25 @@ class Voice:
             "refused", f"no answer: {self.said(reason)}", "put the question in other words"
         )
 
-    def answered(self, status: int, headers: Mapping[str, str], body: bytes) -> ModelError:
+    def answered(
+        self, status: int, headers: Mapping[str, str], body: bytes, *, tools: bool = False
+    ) -> ModelError:
         """An HTTP answer that is no reply.
 
         Args:
             status: the HTTP status, not 200.
             headers: by name, looked up in lower case.
             body: what came with it, or the beginning of that.
+            tools: whether the request offered some.
         """
-        return self._by_status(
-            status, self.said(_words(body.decode(errors="replace"))), retry_after_s(headers)
-        )
+        words = self.said(_words(body.decode(errors="replace")))
+        if tools and status in TOOLS_REFUSED_WITH and _refuses_tools(words):
+            return self.error(
+                "no-tool-calls",
+                f"status {status}: {words}",
+                "this model has no native tool calls: use --strategy react or llmcompiler",
+            )
+        return self._by_status(status, words, retry_after_s(headers))
 
     def failed_within(self, error: Foreign) -> ModelError:
         """An error object in the place of the next part of a reply."""
@@ -163,6 +182,11 @@ class Voice:
             return self.error("server-error", what, hint, retryable=True, retry_after_s=wait_s)
         hint = f"see the message; is {self.address} the right address?"
         return self.error("bad-request", what, hint)
+
+
+def _refuses_tools(words: str) -> bool:
+    """Whether offered tools are refused as such, and not for something wrong with one of them."""
+    return bool(TOOLS.search(words) and REFUSED.search(words)) and "schema" not in words.lower()
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:

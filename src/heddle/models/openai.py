@@ -9,15 +9,17 @@ Source: the OpenAI API reference, "Create chat completion" and "Streaming".
 from __future__ import annotations
 
 import asyncio
-import json
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from heddle.errors import ConfigError, HeddleError, ModelError
-from heddle.models.http_faults import Foreign, Voice
-from heddle.models.protocol import Usage, estimated_usage
+from heddle.errors import ConfigError, HeddleError
+from heddle.models.call_deltas import CallReader
+from heddle.models.chat_body import body_of, sent_names
+from heddle.models.chat_reply import MAX_ERROR_BYTES, Reply
+from heddle.models.http_faults import Voice
+from heddle.models.protocol import estimated_usage
 from heddle.models.sse import EventReader, EventTooLarge
 
 if TYPE_CHECKING:
@@ -25,15 +27,15 @@ if TYPE_CHECKING:
 
     import httpx2
 
-    from heddle.models.protocol import Request
+    from heddle.models.protocol import Request, ToolCall, Usage
 
 __all__ = ["OpenAIModel", "ollama", "openai", "openrouter", "vllm"]
 
 EVENT_STREAM: Final = "text/event-stream"
 CONNECT_TIMEOUT_S: Final = 10.0
 DRAIN_S: Final = 0.25  # how long a finished reply's connection may take to become free again
+PARALLEL: Final = b"parallel_tool_calls"
 MAX_BODY_BYTES: Final = 8 * 1024 * 1024
-MAX_ERROR_BYTES: Final = 64 * 1024
 
 
 class OpenAIModel:
@@ -68,13 +70,14 @@ class OpenAIModel:
         self._key = _sendable(api_key.strip(), key_variable)
         self._stall_s = stall_timeout_s
         self._voice = Voice(provider, name, _shown(base_url.strip()), key_variable, self._key)
+        self._say_parallel = True
         self._open: tuple[asyncio.AbstractEventLoop, httpx2.AsyncClient] | None = None
 
     def __repr__(self) -> str:
         return f"OpenAIModel({self.name!r}, provider={self.provider!r}, at {self._voice.address})"
 
-    async def stream(self, request: Request) -> AsyncGenerator[str | Usage]:
-        """The reply's text as it arrives, then one `Usage`.
+    async def stream(self, request: Request) -> AsyncGenerator[str | ToolCall | Usage]:
+        """The reply's text as it arrives, each call as it is complete, then one `Usage`.
 
         A reply that ends because it is too long (`finish_reason: length`) ends like any other.
 
@@ -83,22 +86,48 @@ class OpenAIModel:
         """
         import httpx2
 
-        reply = _Reply(self._voice)
+        names = sent_names(request.tools)
+        own = {sent: name for name, sent in names.items()}
+        earlier = sum(len(message.calls) for message in request.messages)
+        reply = Reply(self._voice, CallReader(own, earlier))
         try:
-            async with self._client().stream(
-                "POST", self._url, content=self._body(request)
-            ) as response:
-                if response.status_code != 200:
-                    body = await _beginning(response, MAX_ERROR_BYTES)
-                    raise self._voice.answered(response.status_code, response.headers, body)
-                async with aclosing(_texts(response, reply)) as texts:
-                    async for text in texts:
-                        yield text
+            async with aclosing(self._answer(request, names)) as answers:
+                response = await anext(answers)
+                async with aclosing(_pieces(response, reply)) as pieces:
+                    async for piece in pieces:
+                        yield piece
         except (httpx2.RequestError, httpx2.InvalidURL, UnicodeError) as error:
             if not reply.finished:  # what fails after the model's last word is no loss
                 raise self._fault(error, reply) from None
+        for call in reply.rest():
+            yield call
         reply.check()
         yield reply.usage or estimated_usage(request, reply.characters)
+
+    async def _answer(
+        self, request: Request, names: Mapping[str, str]
+    ) -> AsyncGenerator[httpx2.Response]:
+        """The open answer with status 200; closed with the generator.
+
+        A model that does not know `parallel_tool_calls` (OpenAI's o3 and o4-mini) is asked again
+        without it, now and from now on: they may call in parallel by default.
+
+        Raises:
+            ModelError: the answer is no reply.
+        """
+        while True:
+            said_parallel = self._say_parallel and bool(request.tools)
+            body = body_of(request, self.name, names, say_parallel=said_parallel)
+            async with self._client().stream("POST", self._url, content=body) as response:
+                if response.status_code == 200:
+                    yield response
+                    return
+                words = await _beginning(response, MAX_ERROR_BYTES)
+            if not (said_parallel and response.status_code == 400 and PARALLEL in words):
+                raise self._voice.answered(
+                    response.status_code, response.headers, words, tools=bool(request.tools)
+                )
+            self._say_parallel = False
 
     async def aclose(self) -> None:
         """Close the connections; a later `stream` opens new ones."""
@@ -106,7 +135,7 @@ class OpenAIModel:
         if opened is not None and opened[0] is asyncio.get_running_loop():
             await opened[1].aclose()
 
-    def _fault(self, error: Exception, reply: _Reply) -> HeddleError:
+    def _fault(self, error: Exception, reply: Reply) -> HeddleError:
         import httpx2
 
         if isinstance(error, (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError)):
@@ -146,122 +175,13 @@ class OpenAIModel:
                 hint="check HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY and SSL_CERT_FILE",
             ) from None
 
-    def _body(self, request: Request) -> bytes:
-        body: dict[str, Any] = {
-            "model": self.name,
-            "messages": [{"role": turn.role, "content": turn.content} for turn in request.messages],
-            "stream": True,
-            "stream_options": {"include_usage": True},
-        }
-        if request.schema is not None:
-            body["response_format"] = {
-                "type": "json_schema",
-                "json_schema": {"name": "reply", "schema": request.schema},
-            }
-        if request.max_output_tokens is not None:
-            body["max_completion_tokens"] = request.max_output_tokens
-        if request.stop:
-            body["stop"] = list(request.stop)
-        # lone surrogates, which UTF-8 cannot hold, travel as escapes
-        return json.dumps(body, ensure_ascii=True, separators=(",", ":")).encode()
 
-
-class _Reply:
-    """What has arrived of one reply."""
-
-    __slots__ = ("_voice", "begun", "characters", "done", "fault", "finished", "refusal", "usage")
-
-    def __init__(self, voice: Voice) -> None:
-        self._voice = voice
-        self.characters = 0
-        self.usage: Usage | None = None
-        self.begun = False  # there is an answer, if only an empty one
-        self.finished = False  # the model has said its last word
-        self.done = False  # nothing more will come
-        self.fault: ModelError | None = None
-        self.refusal: str = ""
-
-    @property
-    def progress(self) -> str:
-        """How far it got, to go after "the connection was closed"."""
-        return f"after {self.characters} characters" if self.characters else "before any text"
-
-    def take(self, events: list[bytes]) -> str:
-        """The text in some events; notes the end, the usage and a refusal.
-
-        A bad event is noted as `fault`, so that the text before it is not lost.
-        """
-        texts: list[str] = []
-        for data in events:
-            if data == b"[DONE]":
-                self.finished = self.done = True
-                break
-            try:
-                texts.append(self._text(data))
-            except ModelError as fault:
-                self.fault = fault
-                break
-        text = "".join(texts)
-        self.characters += len(text)
-        return text
-
-    def check(self) -> None:
-        """The stream has ended: refuse what is no reply.
-
-        Raises:
-            ModelError: `cut`, `garbage`, `refused`, or the fault that was noted.
-        """
-        if self.fault is not None:
-            raise self.fault
-        if not self.finished:
-            raise self._voice.cut(self.progress)
-        if self.refusal:
-            raise self._voice.refused(self.refusal)
-        if not self.begun:
-            raise self._voice.garbage("a reply without choices")
-
-    def garbage(self, what: str) -> None:
-        """Note that what came is no reply."""
-        self.fault = self._voice.garbage(self._voice.said(what))
-
-    def _text(self, data: bytes) -> str:
-        try:
-            event = json.loads(data.decode())
-            if event.get("error"):
-                raise self._voice.failed_within(event["error"])
-            if event.get("usage"):
-                self.usage = _usage(event["usage"])
-            choices = event.get("choices")
-            return self._said(choices[0]) if choices else ""
-        except (ValueError, RecursionError):
-            raise self._nonsense("an event that is not JSON", data) from None
-        except (AttributeError, TypeError, LookupError):
-            raise self._nonsense("an event of an unknown form", data) from None
-
-    def _said(self, choice: Foreign) -> str:
-        self.begun = True
-        if choice.get("finish_reason"):
-            self.finished = True
-            if choice["finish_reason"] == "content_filter":
-                self.refusal = "the provider's content filter stopped it"
-        delta: Foreign = choice.get("delta") or choice.get("message") or {}
-        if delta.get("refusal"):
-            self.refusal += delta["refusal"]
-        text = delta.get("content")
-        if text is not None and not isinstance(text, str):
-            raise TypeError("content is not text")
-        return text or ""
-
-    def _nonsense(self, what: str, data: bytes) -> ModelError:
-        shown = self._voice.said(data[:MAX_ERROR_BYTES].decode(errors="replace"))
-        return self._voice.garbage(f"{what}: {shown}")
-
-
-async def _texts(response: httpx2.Response, reply: _Reply) -> AsyncGenerator[str]:
-    """The text of a reply with status 200, as it arrives; faults are noted in the reply."""
+async def _pieces(response: httpx2.Response, reply: Reply) -> AsyncGenerator[str | ToolCall]:
+    """Text and calls of an answer with status 200, as they come; faults are noted in the reply."""
     kind = response.headers.get("content-type", EVENT_STREAM).partition(";")[0].strip().lower()
     if kind == "application/json":  # the whole reply, though a stream was asked for
-        yield reply.take([await _beginning(response, MAX_BODY_BYTES), b"[DONE]"])
+        for piece in reply.take([await _beginning(response, MAX_BODY_BYTES), b"[DONE]"]):
+            yield piece
         return
     if kind != EVENT_STREAM:
         reply.garbage(f"the answer is {kind}, not an event stream")
@@ -270,25 +190,25 @@ async def _texts(response: httpx2.Response, reply: _Reply) -> AsyncGenerator[str
     async with aclosing(response.aiter_bytes()) as chunks:
         try:
             async for chunk in chunks:
-                if text := reply.take(reader.feed(chunk)):
-                    yield text
+                for piece in reply.take(reader.feed(chunk)):
+                    yield piece
                 if reply.done or reply.fault:
                     break
             else:
-                if text := _last(reader, reply):
-                    yield text
+                for piece in _last(reader, reply):
+                    yield piece
         except EventTooLarge as error:
             reply.garbage(str(error))
         if reply.done:
             await _drain(chunks)
 
 
-def _last(reader: EventReader, reply: _Reply) -> str:
-    """The text of an event that the end of the stream left open; one that is broken was cut."""
-    text = reply.take(reader.close())
+def _last(reader: EventReader, reply: Reply) -> list[str | ToolCall]:
+    """What is in an event that the end of the stream left open; one that is broken was cut."""
+    pieces = reply.take(reader.close())
     if not reply.finished:
         reply.fault = None
-    return text
+    return pieces
 
 
 async def _drain(chunks: AsyncGenerator[bytes]) -> None:
@@ -311,19 +231,6 @@ async def _beginning(response: httpx2.Response, max_bytes: int) -> bytes:
                 if len(body) >= max_bytes:
                     break
     return bytes(body[:max_bytes])
-
-
-def _usage(reported: Foreign) -> Usage | None:
-    """A usage as reported; None where it does not say what it must."""
-    details: Foreign = reported.get("prompt_tokens_details") or {}
-    counts: tuple[Foreign, ...] = (
-        reported.get("prompt_tokens"),
-        details.get("cached_tokens") or 0,
-        reported.get("completion_tokens"),
-    )
-    if all(type(count) is int and count >= 0 for count in counts):
-        return Usage(*counts)
-    return None
 
 
 def _sendable(key: str, variable: str) -> str:

@@ -97,7 +97,7 @@ class ReplayModel:
 
     def __init__(self, rows: Sequence[Row], *, name: str = "replay") -> None:
         self.name = name
-        self._unused = list(rows)
+        self._unused: list[Row] = list(rows)
         self._used: list[Row] = []
 
     async def stream(self, request: Request) -> AsyncGenerator[str | ToolCall | Usage]:
