@@ -89,6 +89,7 @@ DIALECTS: dict[str, str] = {
     "llmcompiler": "heddle.plan.dialects.llmcompiler",
     "json": "heddle.plan.dialects.json",
     "native": "heddle.plan.dialects.native",
+    "abstraction": "heddle.plan.dialects.abstraction",
 }
 """Every dialect by name, and the module that is it."""
 
