@@ -6,8 +6,9 @@ import pytest
 
 from heddle.errors import ConfigError, ModelError
 from heddle.models import model_named
-from heddle.models.protocol import Message, Request, Usage
+from heddle.models.protocol import Message, Request, ToolCall, Usage
 from heddle.models.python import PythonModel
+from heddle.plan.spec import ToolSpec
 
 ASK = Request((Message("user", "hello"),), role="joiner", round=2, max_output_tokens=7)
 
@@ -66,7 +67,8 @@ def hear(model) -> list:
 def test_the_function_gets_the_messages_and_the_options(module):
     text, usage = hear(model_named(f"python:{module}:whole"))
     assert text == (
-        "user: hello [('max_output_tokens', 7), ('role', 'joiner'), ('round', 2), ('schema', None)]"
+        "user: hello [('max_output_tokens', 7), ('role', 'joiner'), ('round', 2),"
+        " ('schema', None), ('stop', []), ('tools', [])]"
     )
     assert usage == Usage(2, 0, -(-len(text) // 4), estimated=True)
 
@@ -74,6 +76,49 @@ def test_the_function_gets_the_messages_and_the_options(module):
 @pytest.mark.parametrize("function", ["pieces", "later", "plain"])
 def test_an_iterator_is_passed_on_piece_by_piece(module, function):
     assert hear(model_named(f"python:{module}:{function}"))[:-1] == ["a", "b"]
+
+
+def test_calls_go_in_and_out():
+    seen = []
+    call = ToolCall("c1", "price", '{"of": "AAPL"}')
+    asked = Request(
+        (Message("assistant", "", (call,)), Message("tool", "231.5", call_id="c1")),
+        stop=("END",),
+        tools=(ToolSpec("price", "Latest price.", {"type": "object"}),),
+    )
+
+    async def model(messages, *, stop, tools, **options):
+        seen.extend((messages, stop, tools))
+        yield "next: "
+        yield call
+
+    async def run() -> list:
+        return [piece async for piece in PythonModel(model).stream(asked)]
+
+    *said, usage = asyncio.run(run())
+    assert said == ["next: ", call]
+    assert usage.output_tokens == -(-(len("next: ") + call.characters) // 4)
+    assert seen == [
+        [
+            {
+                "role": "assistant",
+                "content": "",
+                "calls": [{"id": "c1", "name": "price", "arguments": '{"of": "AAPL"}'}],
+            },
+            {"role": "tool", "content": "231.5", "call_id": "c1"},
+        ],
+        ["END"],
+        [{"name": "price", "description": "Latest price.", "parameters": {"type": "object"}}],
+    ]
+
+
+def test_one_call_may_be_all_that_a_function_gives():
+    call = ToolCall("c1", "price", "{}")
+
+    async def model(messages, **options):
+        return call
+
+    assert hear(PythonModel(model))[0] == call
 
 
 @pytest.mark.parametrize("function", ["broken", "breaks_off"])

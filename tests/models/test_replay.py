@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from heddle.errors import ConfigError, ModelError
 from heddle.models import model_named
-from heddle.models.protocol import Message, Request, Usage
+from heddle.models.protocol import Message, Request, ToolCall, Usage
 from heddle.models.recording import Recorder
 from heddle.models.replay import ReplayModel, Row, read_rows, row_from_json, row_to_json
 from heddle.testing.scripted import ScriptedModel
@@ -47,6 +47,33 @@ def test_a_usage_that_was_not_recorded_is_estimated():
         "abcde",
         Usage(2, 0, 2, estimated=True),
     ]
+
+
+CALL = {"id": "c1", "name": "price", "arguments": '{"of": "AAPL"}'}
+CALLED = ToolCall("c1", "price", '{"of": "AAPL"}')
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({"chunks": ["a"], "calls": [CALL]}, ["a", CALLED]),
+        ({"calls": [CALL, CALL]}, [CALLED, CALLED]),
+        ({"chunks": [CALL, "a", CALL], "calls": [CALL]}, [CALLED, "a", CALLED, CALLED]),
+    ],
+)
+def test_calls_stand_among_the_chunks_or_after_them(tmp_path, row, said):
+    model = model_named(f"replay:{recording(tmp_path, row)}")
+    assert hear(model, request())[:-1] == said
+
+
+def test_calls_that_come_last_are_written_in_a_list_of_their_own():
+    assert row_to_json(Row(("a", CALLED))) == {"match": {}, "chunks": ["a"], "calls": [CALL]}
+    assert row_to_json(Row((CALLED, "a"))) == {"match": {}, "chunks": [CALL, "a"]}
+
+
+def test_calls_count_in_the_estimate_of_a_usage():
+    usage = hear(ReplayModel([Row(("abc", CALLED))]), request())[-1]
+    assert usage.output_tokens == -(-(3 + CALLED.characters) // 4)
 
 
 def test_rows_are_chosen_by_role_round_and_text_in_the_order_of_the_file():
@@ -147,6 +174,11 @@ def test_empty_lines_windows_line_ends_and_a_byte_order_mark_do_no_harm(tmp_path
         ({}, "`chunks` must be a list of strings"),
         ({"chunks": "text"}, "`chunks` must be a list of strings"),
         ({"chunks": [1]}, "`chunks` must be a list of strings"),
+        ({"chunks": [{"id": "c", "name": "f"}]}, "a call must have a string `arguments`"),
+        ({"calls": 7}, "`calls` must be a list of calls"),
+        ({"calls": [7]}, "a call must be an object"),
+        ({"calls": [{**CALL, "arguments": {}}]}, "a call must have a string `arguments`"),
+        ({"calls": [{**CALL, "args": ""}]}, "unknown field 'args'"),
         ({"chunks": [], "delay_s": 1}, "unknown field 'delay_s'"),
         ({"chunks": [], "match": []}, "`match` must be an object"),
         ({"chunks": [], "match": {"rol": "x"}}, "unknown field 'rol'"),
@@ -183,7 +215,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path):
 names = st.none() | st.text(max_size=5)
 rows = st.builds(
     Row,
-    st.lists(st.text()).map(tuple),
+    st.lists(st.text() | st.builds(ToolCall, *(st.text(),) * 3)).map(tuple),
     names,
     st.none() | st.integers(1, 9),
     names,
@@ -205,7 +237,7 @@ def test_a_row_matches_what_it_was_made_for(row):
 def test_what_a_recorder_writes_can_be_replayed(tmp_path):
     path = tmp_path / "new.jsonl"
     usage = Usage(5, 2, 3)
-    source = ScriptedModel({"planner": ["pl", "an", usage], "joiner": "answer"})
+    source = ScriptedModel({"planner": ["pl", "an", CALLED, usage], "joiner": [CALLED, "answer"]})
     recorder = Recorder(source, path)
     asked = [request("AAPL?"), request("AAPL? MSFT?", role="joiner")]
     live = [hear(recorder, one) for one in asked]

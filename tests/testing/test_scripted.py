@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from heddle.errors import ModelError
-from heddle.models.protocol import Message, Request, Usage
+from heddle.models.protocol import Message, Request, ToolCall, Usage
 from heddle.testing import STALL, ScriptedModel, run_virtual
 
 
@@ -51,6 +51,21 @@ def test_delays_pass_in_virtual_time():
         return [(now(), piece) async for piece in model.stream(request())][:-1]
 
     assert run_virtual(run()) == [(60.0, "a"), (60.5, "b"), (60.5, "c")]
+
+
+def test_calls_are_said_like_text():
+    async def run() -> list[tuple[float, object]]:
+        now = asyncio.get_running_loop().time
+        model = ScriptedModel([["a", (60.0, ToolCall("c1", "f", "{}")), ToolCall("c2", "f", "{}")]])
+        return [(now(), piece) async for piece in model.stream(request())]
+
+    *said, (_, usage) = run_virtual(run())
+    assert said == [
+        (0.0, "a"),
+        (60.0, ToolCall("c1", "f", "{}")),
+        (60.0, ToolCall("c2", "f", "{}")),
+    ]
+    assert usage == Usage(1, 0, 2, estimated=True)
 
 
 def test_an_error_strikes_where_it_stands():

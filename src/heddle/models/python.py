@@ -2,8 +2,11 @@
 
     async def f(messages, **options) -> str | AsyncIterator[str]
 
-An async generator function will do as well. `messages` is a list of {"role", "content"}; the
-options are role, round, schema and max_output_tokens.
+An async generator function will do as well, and among the text it may give a
+`heddle.models.ToolCall`. `messages` is a list of {"role", "content"}, with "calls" (of {"id",
+"name", "arguments"}) in a turn that asked for some and "call_id" in a turn with a result. The
+options are role, round, schema, max_output_tokens, stop and tools, a list of {"name",
+"description", "parameters"}.
 """
 
 from __future__ import annotations
@@ -13,21 +16,24 @@ import importlib
 import inspect
 import sys
 from contextlib import AsyncExitStack
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from heddle.errors import ConfigError, HeddleError, ModelError
-from heddle.models.protocol import estimated_usage
+from heddle.models.protocol import ToolCall, estimated_usage, size_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
     from types import ModuleType, TracebackType
 
-    from heddle.models.protocol import Request, Usage
+    from heddle.models.protocol import Message, Request, Usage
+    from heddle.plan.spec import ToolSpec
 
 __all__ = ["PythonModel", "python"]
 
 MAX_QUOTED = 300
+OPTIONS = ("role", "round", "schema", "max_output_tokens", "stop", "tools")
 
 
 class PythonModel:
@@ -48,7 +54,7 @@ class PythonModel:
         self._function = function
         _check(function, self.name)
 
-    async def stream(self, request: Request) -> AsyncGenerator[str | Usage]:
+    async def stream(self, request: Request) -> AsyncGenerator[str | ToolCall | Usage]:
         """What the function gives, then an estimate of the usage.
 
         Raises:
@@ -62,9 +68,9 @@ class PythonModel:
                 if close := getattr(pieces, "aclose", None):
                     stack.push_async_callback(close)
                 async for piece in pieces:
-                    text = self._text(piece)
-                    characters += len(text)
-                    yield text
+                    said = self._said(piece)
+                    characters += size_of(said)
+                    yield said
         except HeddleError:
             raise
         except Exception as error:  # the user's function may raise anything
@@ -76,18 +82,20 @@ class PythonModel:
 
     async def _call(self, request: Request) -> AsyncIterator[object]:
         result = self._function(
-            [{"role": turn.role, "content": turn.content} for turn in request.messages],
+            [_turn(message) for message in request.messages],
             role=request.role,
             round=request.round,
             schema=request.schema,
             max_output_tokens=request.max_output_tokens,
+            stop=list(request.stop),
+            tools=[_offer(tool) for tool in request.tools],
         )
         if inspect.isawaitable(result):
             result = await result
         return result if hasattr(result, "__aiter__") else _once(result)
 
-    def _text(self, piece: object) -> str:
-        if isinstance(piece, str):
+    def _said(self, piece: object) -> str | ToolCall:
+        if isinstance(piece, (str, ToolCall)):
             return piece
         raise self._failed(f"gave {type(piece).__name__}, not text")
 
@@ -96,7 +104,7 @@ class PythonModel:
             f"python:{self.name} {what}",
             code="model-function-failed",
             provider=self.provider,
-            hint="the function must give text: a str, or an async iterator of str",
+            hint="the function must give text (a str, or an async iterator of str) or ToolCalls",
         )
 
 
@@ -135,9 +143,8 @@ def _import(name: str) -> ModuleType:
 
 
 def _check(function: Callable[..., Any], name: str) -> None:
-    options = dict.fromkeys(("role", "round", "schema", "max_output_tokens"))
     try:
-        inspect.signature(function).bind([], **options)
+        inspect.signature(function).bind([], **dict.fromkeys(OPTIONS))
     except TypeError as error:
         raise _bad(f"python:{name} cannot be called as a model: {error}") from None
     except ValueError:
@@ -167,6 +174,19 @@ def _innermost(trace: TracebackType | None) -> TracebackType | None:
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     return trace
+
+
+def _turn(message: Message) -> dict[str, Any]:
+    turn: dict[str, Any] = {"role": message.role, "content": message.content}
+    if message.calls:
+        turn["calls"] = [asdict(call) for call in message.calls]
+    if message.call_id:
+        turn["call_id"] = message.call_id
+    return turn
+
+
+def _offer(tool: ToolSpec) -> dict[str, Any]:
+    return {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
 
 
 async def _once(result: object) -> AsyncGenerator[object]:
