@@ -131,7 +131,7 @@ class Conversation:
         """Ask for a plan, start what is written while it is written; return when it is whole."""
         self._reads += 1
         plan = Plan(round=self.next_round, dialect=dialect)
-        earlier = self._earlier_names()
+        earlier = self._earlier_names(plan.round)
         reader = dialect_named(dialect).reader(round=plan.round, earlier=earlier)
         schemas = self._earlier_schemas()
         intake = Intake(
@@ -241,7 +241,7 @@ class Conversation:
         before = {entry.id for entry in plan.entries[: plan.place(hole.id)]}
         names = {id.rpartition(".")[2]: id for id in before}
         reader = dialect_named(plan.dialect).reader(
-            round=plan.round, earlier={**self._earlier_names(), **names}
+            round=plan.round, earlier={**self._earlier_names(plan.round), **names}
         )
         pieces = (*reader.feed(reply), *reader.close())
         steps = [piece for piece in pieces if isinstance(piece, Step)]
@@ -305,11 +305,11 @@ class Conversation:
             self._seen += 1
         return self._state
 
-    def _earlier_names(self) -> dict[str, str]:
+    def _earlier_names(self, round: int) -> dict[str, str]:
         """Ids of earlier rounds by the name that a planner would use; the latest wins."""
-        ids = (entry.id for plan in self._shop.plans for entry in plan.entries)
-        own = f"{len(self._shop.plans)}."
-        return {id.rpartition(".")[2]: id for id in ids if not (own != "1." and id.startswith(own))}
+        before = (plan for plan in self._shop.plans if plan.round < round)
+        ids = (entry.id for plan in before for entry in plan.entries)
+        return {id.rpartition(".")[2]: id for id in ids}
 
     def _earlier_schemas(self) -> dict[str, Any]:
         return {
