@@ -155,7 +155,7 @@ class Trap:
 def test_a_path_only_looks_into_lists_and_objects(path: Any) -> None:
     value = {"list": [{"x": 1}, 2], "text": "abc", "map": {"0": 1}, "none": None, "t": Trap()}
     with pytest.raises(ToolFailed) as caught:
-        part(value, path, "step 1")
+        part(value, path, "the result of step 1")
     assert caught.value.code == "bad-path"
     assert caught.value.message.startswith("the result of step 1")
 

@@ -126,10 +126,8 @@ def test_an_id_that_can_be_referred_to(id):
     assert codes(price(id)) == []
 
 
-def test_a_map_cannot_be_run_yet_and_can_be_checked():
-    step = Step("1", "double", {"x": Item()}, over=[1, 2], bound=2)
-    assert codes(step) == ["not-runnable"]
-    assert codes(step, runnable_only=False) == []
+def test_a_map_can_be_run():
+    assert codes(Step("1", "double", {"x": Item()}, over=[1, 2], bound=2)) == []
 
 
 # -- arguments -----------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ them `grace_s` seconds and then counts what it leaves behind.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from heddle.engine.deadlines import Deadlines
 from heddle.engine.events import EffectOrigin, LateResult, StepIntent, StepStarted, quick
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from heddle.engine.executor import Executor
     from heddle.engine.log import EventLog
     from heddle.engine.lookup import Lookup
+    from heddle.engine.maps import Element
     from heddle.engine.node import Node
     from heddle.engine.queue import ReadyQueue
     from heddle.plan.ir import Step
@@ -91,6 +92,7 @@ class Attempts:
         self._limits = limits
         self._queue = queue
         self._fill = lookup.fill
+        self._fill_element = lookup.fill_element
         self._outcomes = outcomes
         self._timeouts = {
             name: spec.timeout_s or limits.step_timeout_s for name, spec in specs.items()
@@ -136,7 +138,11 @@ class Attempts:
             node.attempt += 1
             step: Step = node.step  # type: ignore[assignment]  # only steps become ready
             try:
-                args = self._fill(step)
+                args = (
+                    self._fill(step)
+                    if node.element is None
+                    else self._fill_element(step, cast("Element", node).item)
+                )
                 if node.spec.effectful:  # type: ignore[union-attr]
                     await self._intend(node, args)
                 started = self._begin(node, step)
@@ -167,14 +173,14 @@ class Attempts:
         if type(value) is Metered:
             value, usage, cost = value
         self._log.emit(
-            LateResult(self._now(), node.id, node.attempt, value, None, usage, cost)
+            LateResult(self._now(), node.id, node.attempt, value, node.element, usage, cost)
         )  # fmt: skip
 
     def _begin(self, node: Node, step: Step) -> float:
         """The attempt begins: say so, and set its deadline."""
         started = self._now()
         node.begun = True
-        self._log.emit(quick(StepStarted, (started, node.id, node.attempt, None)))
+        self._log.emit(quick(StepStarted, (started, node.id, node.attempt, node.element)))
         seconds = step.timeout_s or self._timeouts[step.tool]
         if seconds is not None:
             node.deadline = self.deadlines.add(started + seconds, self._expire, node)
@@ -185,13 +191,13 @@ class Attempts:
         step, spec = node.step, node.spec
         assert step is not None
         assert spec is not None
-        origin = self._outcomes.origin(node.id)
-        key = hash_of([origin.run, origin.round, node.id, None])
+        origin = self._outcomes.origin(node.id)._replace(element=node.element)
+        key = hash_of([origin.run, origin.round, node.id, node.element])
         now, seconds = self._now(), step.timeout_s or self._timeouts[step.tool]
         deadline = None if seconds is None else now + seconds
         self._log.emit(
             StepIntent(
-                now, node.id, None, node.attempt, spec.effect, hash_of(args), key, deadline,
+                now, node.id, node.element, node.attempt, spec.effect, hash_of(args), key, deadline,
                 origin, 0,
             )
         )  # fmt: skip

@@ -5,7 +5,9 @@ event is an immutable tuple; `at` counts seconds from the start of the run on th
 Its sequence number is its position in the log. Fields that a later floor fills (labels, leases,
 ceiling) may be empty.
 
-Invariant: a step has one StepEnded, and after it no event but LateResult and UnknownResolved.
+Invariant: a step has one StepEnded, and after it no event but LateResult and UnknownResolved. An
+element of a map that gives a value has one StepResult; one that ends otherwise has one
+ElementEnded, unless the whole map was stopped before the element began.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ __all__ = [
     "BudgetDelta",
     "CancelRequested",
     "EffectOrigin",
+    "ElementEnded",
     "Event",
     "FindingReported",
     "HoleFilled",
@@ -61,7 +64,7 @@ __all__ = [
     "quick",
 ]
 
-SCHEMA = 1
+SCHEMA = 2
 
 Status: TypeAlias = Literal[
     "waiting", "ready", "running", "done", "failed", "skipped", "cancelled", "denied", "unknown"
@@ -348,12 +351,26 @@ class UnknownResolved(NamedTuple):
 
 
 class MapExpanded(NamedTuple):
-    """The list of a map is known."""
+    """The number of a map's elements is known.
+
+    Attributes:
+        items_hash: the hash of its list; "" where the elements of another map come one by one.
+    """
 
     at: float
     step: str
     n: int
     items_hash: str
+
+
+class ElementEnded(NamedTuple):
+    """A map's element is over and gave no value; `code` is the finer cause."""
+
+    at: float
+    step: str
+    element: int
+    status: Status
+    code: str
 
 
 class SpeculationStarted(NamedTuple):
@@ -455,6 +472,7 @@ Event: TypeAlias = (
     | LateResult
     | UnknownResolved
     | MapExpanded
+    | ElementEnded
     | SpeculationStarted
     | SpeculationEnded
     | ModelStarted

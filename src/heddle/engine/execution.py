@@ -163,7 +163,11 @@ class Workshop:
             )
 
         self.plans.append(plan)
-        return Round(plan, verifier, self.scheduler, self.log, self.limits.max_holes)
+        limits = self.limits
+        return Round(
+            plan, verifier, self.scheduler, self.log, limits.max_holes,
+            limits.max_width if bounded else None,
+        )  # fmt: skip
 
     def deadline(self, seconds: float | None) -> None:
         """End what runs so many seconds from now; None for never."""

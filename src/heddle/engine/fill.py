@@ -94,7 +94,7 @@ def part(value: Any, path: Path, name: str) -> Any:
         else:
             where = "".join(f"[{item!r}]" for item in path[:depth])
             raise ToolFailed(
-                f"the result of {name}{where} has no {key!r}: it is {_describe(value)}",
+                f"{name}{where} has no {key!r}: it is {_describe(value)}",
                 code="bad-path",
             )
     return value

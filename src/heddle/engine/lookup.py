@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from heddle.engine.fill import ATOMS, fill, fresh, part
 from heddle.engine.node import has_value
 from heddle.errors import ToolFailed
-from heddle.plan.ir import Choose, Input, Item, Ref
+from heddle.plan.ir import Choose, Input, Item, Ref, nodes_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,12 +61,55 @@ class Lookup:
                 filled[name] = fill(value, look)
         return filled
 
+    def fill_element(self, step: Step, item: Any) -> dict[str, Any]:
+        """The arguments of a map's element; see `fill` for what it raises."""
+
+        def look(node: Ref | Input | Item | Choose) -> Any:
+            return self.item_part(item, node) if type(node) is Item else self.look(node)
+
+        return {name: fill(value, look) for name, value in step.args.items()}
+
+    def item_part(self, item: Any, node: Ref | Input | Item) -> Any:
+        """What `$item` stands for, as a fresh copy.
+
+        Raises:
+            ToolFailed: the path leads nowhere.
+        """
+        return fresh(part(item, node.path, "the element"))
+
+    def items(self, over: Value) -> list[Any]:
+        """The list that a map runs over. It may be shared: do not change it.
+
+        Raises:
+            ToolFailed: it is no list (code `not-a-list`), or a path leads nowhere.
+            NothingChosen: a choice has no option with a value.
+        """
+        if isinstance(over, Choose):
+            over = self._chosen(over)
+        if type(over) is Ref:
+            found = part(self._nodes[over.step].value, over.path, f"the result of step {over.step}")
+        else:
+            found = fill(over, self.look)
+        if type(found) is not list:
+            raise ToolFailed(f"`over` must be a list, got {found!r:.60}", code="not-a-list")
+        return cast("list[Any]", found)
+
+    def settle_choices(self, step: Step) -> None:
+        """Look whether each choice in a map's arguments has an option with a value.
+
+        Raises:
+            NothingChosen: one has none: the map as a whole is skipped.
+        """
+        for node in nodes_of(step.args):
+            if isinstance(node, Choose):
+                self._chosen(node)
+
     def look(self, node: Ref | Input | Item | Choose) -> Any:
         """What a node of the plan stands for, as a fresh copy; see `fill` for what it raises."""
         if type(node) is Ref:
             value = self._nodes[node.step].value
             if node.path:
-                value = part(value, node.path, f"step {node.step}")
+                value = part(value, node.path, f"the result of step {node.step}")
             return value if type(value) in ATOMS else fresh(value)
         if isinstance(node, Input):
             if node.name not in self._inputs:
@@ -88,6 +131,9 @@ class Lookup:
     def render(self, value: Value) -> Any:
         """A value with its references replaced, when the run is over, as a fresh copy.
 
+        A map that failed stands for what it has, null where an element has no value, where it is
+        the whole of what is asked for.
+
         Raises:
             KeyError: a step it refers to does not exist, or has no value.
             ToolFailed: a path that leads nowhere.
@@ -103,4 +149,6 @@ class Lookup:
                 raise KeyError(node.step)
             return self.look(node)
 
+        if type(value) is Ref and (run := self._nodes[value.step].map) is not None and run.ended:
+            return self.look(value)
         return fill(value, look)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from heddle.engine.deadlines import Deadline
     from heddle.engine.events import Status
+    from heddle.engine.maps import MapRun
     from heddle.engine.slots import Lease
     from heddle.plan.spec import ToolSpec
 
@@ -33,12 +34,15 @@ class Node:
         rank: seconds of the longest path from its start to the end, as estimated.
         begun: whether its tool was ever called.
         task: the worker that holds slots for it.
+        map: its elements, if the step is a map.
+        element: the index of a map's element, which the queue and the workers take for a step.
     """
 
     __slots__ = (
-        "attempt", "begun", "deadline", "dependents", "ending", "gates", "id", "leases", "n",
+        "attempt", "begun", "deadline", "dependents", "ending", "gates", "id", "leases", "map", "n",
         "rank", "spec", "status", "step", "task", "tolerant", "value", "waiting",
     )  # fmt: skip
+    element: int | None = None
 
     def __init__(self, id: str, n: int) -> None:
         self.id = id
@@ -58,6 +62,7 @@ class Node:
         self.begun = False
         self.task: asyncio.Task[None] | None = None
         self.deadline: Deadline | None = None
+        self.map: MapRun | None = None
 
 
 class Ending(NamedTuple):
@@ -76,14 +81,23 @@ def upstream(node: Node, source: Node) -> Ending:
 
 
 def has_value(node: Node) -> bool:
-    """Whether dependents of an ended step see a value: its result, or the default if it failed."""
+    """Whether dependents of an ended step see a value: its result, or the default if it failed.
+
+    A map that failed has one if each of its failed elements took the default.
+    """
     if node.status == "failed":
+        if node.map is not None:
+            return node.map.whole
         return node.step is not None and node.step.default is not MISSING
     return node.status == "done"
 
 
-def edges(step: Step) -> tuple[dict[str, None], dict[str, None]]:
+def edges(step: Step, *, over: bool = True) -> tuple[dict[str, None], dict[str, None]]:
     """The ids whose success a step needs, and those that may end in any way.
+
+    Args:
+        step: the step.
+        over: whether what its `over` refers to counts.
 
     Cost: linear in the step's arguments, without recursion.
     """
@@ -92,7 +106,7 @@ def edges(step: Step) -> tuple[dict[str, None], dict[str, None]]:
     values: list[Any] = [*step.args.values()]
     if step.when is not None:
         values.append(step.when.subject)
-    if step.over is not MISSING:
+    if over and step.over is not MISSING:
         values.append(step.over)
     for value in values:  # grows while it is read
         kind = value.__class__

@@ -16,7 +16,16 @@ if TYPE_CHECKING:
     from heddle.plan.findings import Finding
     from heddle.plan.ir import Plan
 
-__all__ = ["RunError", "RunResult", "RunStatus", "RunUsage", "StepOutcome", "Timing", "result_of"]
+__all__ = [
+    "ItemError",
+    "RunError",
+    "RunResult",
+    "RunStatus",
+    "RunUsage",
+    "StepOutcome",
+    "Timing",
+    "result_of",
+]
 
 Slots: TypeAlias = "tuple[int, Mapping[str, Sequence[tuple[str, int]]]]"
 """Steps in flight in all; and by tool, the names and numbers of slots that its calls share."""
@@ -29,22 +38,41 @@ _BUDGETS = frozenset(("deadline", "max-rounds"))
 
 
 @dataclass(frozen=True, slots=True)
+class ItemError:
+    """Why an element of a map has no result of its own."""
+
+    index: int
+    code: str
+    message: str
+
+    def to_json(self) -> dict[str, Any]:
+        """As the command line prints it."""
+        return {"index": self.index, "code": self.code, "message": self.message}
+
+
+@dataclass(frozen=True, slots=True)
 class RunError:
-    """Why a run did not succeed.
+    """Why a run, or a step of it, did not succeed.
 
     Attributes:
         exit_status: the command line's exit status for it.
+        items: of a map, the elements that failed or were skipped for a failure, in order. In its
+            value they are the default if they failed and there is one, else null.
     """
 
     code: str
     message: str
     hint: str = ""
     exit_status: int = 1
+    items: tuple[ItemError, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class StepOutcome:
-    """What became of a step. Times are seconds from the start of the run; None if never."""
+    """What became of a step. Times are seconds from the start of the run; None if never.
+
+    A map is one outcome: its value is the list in the order of its elements, also where it failed.
+    """
 
     id: str
     tool: str
@@ -58,7 +86,11 @@ class StepOutcome:
 
     def to_json(self) -> dict[str, Any]:
         """As the command line prints it."""
-        error = {"code": self.error.code, "message": self.error.message} if self.error else None
+        error: dict[str, Any] | None = None
+        if self.error is not None:
+            error = {"code": self.error.code, "message": self.error.message}
+            if self.error.items:
+                error["items"] = [item.to_json() for item in self.error.items]
         return {
             "id": self.id,
             "tool": self.tool,
@@ -220,12 +252,18 @@ def result_of(
 
 
 def _outcome(state: StepState, run: RunState) -> StepOutcome:
-    error = RunError(state.code, state.message or _cause(state, run)) if state.code else None
+    error = None
+    if state.code:
+        items = tuple(
+            ItemError(fault.element, fault.code, fault.message)
+            for fault in (state.map.failed_items if state.map is not None else ())
+        )
+        error = RunError(state.code, state.message or _cause(state, run), items=items)
     return StepOutcome(
         id=state.id,
         tool=state.step.tool if state.step else "",
         status=state.status,
-        value=state.value if state.has_value else None,
+        value=state.value if state.has_value or state.map is not None else None,
         error=error,
         attempts=state.attempts,
         ready_s=state.ready_s,
@@ -260,8 +298,12 @@ def _judge(
     if not known:
         return "succeeded", None
     found = min(known, key=lambda fault: _SERIOUS.index(fault.exit_status))
-    some = answer is not None or any(step.status == "done" for step in steps)
+    some = answer is not None or any(_gave_something(step) for step in steps)
     return _STATUSES.get(found.exit_status, "partial" if some else "failed"), found
+
+
+def _gave_something(step: StepState) -> bool:
+    return step.status == "done" or (step.map is not None and step.map.given > 0)
 
 
 def _lacking(state: RunState) -> list[StepState]:
@@ -355,7 +397,7 @@ def _usage(state: RunState) -> RunUsage:
 
 def _timing(state: RunState, slots: Slots) -> Timing:
     ran = [step for step in state.steps.values() if step.started_s is not None]
-    work = sum(step.ran_s for step in ran)
+    work = sum(step.work_s for step in ran)
     starts = [step.started_s for step in ran if step.started_s is not None]
     ends = [step.finished_s for step in ran if step.finished_s is not None]
     critical = state.critical_path_s()
@@ -378,5 +420,5 @@ def _shared_bounds(
     work: dict[tuple[str, int], float] = {}
     for step in ran:
         for allowance in shared.get(step.step.tool, ()) if step.step else ():
-            work[allowance] = work.get(allowance, 0.0) + step.ran_s
+            work[allowance] = work.get(allowance, 0.0) + step.work_s
     yield from (seconds / slots for (_, slots), seconds in work.items())

@@ -7,6 +7,7 @@ and whoever owns the round may fill it until the round is closed.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from heddle.engine.events import (
@@ -21,7 +22,7 @@ from heddle.engine.events import (
 )
 from heddle.plan.canonical import encode, plan_hash, prefix_hash
 from heddle.plan.findings import Finding
-from heddle.plan.ir import Hole, Plan, Ref, Step, dependencies, nodes_of
+from heddle.plan.ir import MISSING, Hole, Plan, Ref, Step, dependencies, nodes_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -40,6 +41,14 @@ Approve: TypeAlias = "Callable[[Plan, Sequence[Step]], bool | Awaitable[bool]]"
 class Round:
     """One plan being taken in and run.
 
+    Args:
+        plan: an empty plan, to be filled.
+        verifier: makes a verifier that knows nothing of this plan yet.
+        scheduler: runs the steps.
+        log: takes the events.
+        max_holes: bad lines that a plan may have.
+        max_width: elements that any of its maps may have when it runs; None for no bound.
+
     Attributes:
         plan: the plan so far; its steps are in the form before naming, as hashes want it.
         clean: whether no error was found up to now, holes that were filled not counted.
@@ -52,6 +61,7 @@ class Round:
         scheduler: Scheduler,
         log: EventLog,
         max_holes: int,
+        max_width: int | None = None,
     ) -> None:
         self.plan = plan
         self._new_verifier = verifier
@@ -59,6 +69,7 @@ class Round:
         self._scheduler = scheduler
         self._log = log
         self._max_holes = max_holes
+        self._max_width = max_width
         self._contradicted: set[str] = set()  # ids that were accepted, and then taken back
         scheduler.hold()
         log.emit(PlanProposed(log.now(), plan.round, plan.dialect))
@@ -106,7 +117,14 @@ class Round:
     def _accept(self, step: Step) -> None:
         self.plan.add(step)
         self._log.emit(StepAccepted(self._log.now(), self.plan.round, len(self.plan), step))
-        self._scheduler.add(self._verifier.named(step))
+        self._hand_over(step)
+
+    def _hand_over(self, step: Step) -> None:
+        """Give a step to the scheduler, its arguments named and its map bounded."""
+        named = self._verifier.named(step)
+        if step.over is not MISSING and self._max_width is not None:
+            named = replace(named, bound=min(self._max_width, named.bound or self._max_width))
+        self._scheduler.add(named)
 
     def _dig(self, hole: Hole) -> None:
         if hole.id in self.plan:
@@ -136,7 +154,7 @@ class Round:
         self.plan.fill(step)
         self._log.emit(HoleFilled(self._log.now(), self.plan.round, step))
         self._check_again(step.id)
-        self._scheduler.add(self._verifier.named(step))
+        self._hand_over(step)
         return ()
 
     def _check_again(self, id: str) -> None:

@@ -10,7 +10,7 @@ State. Every step has a `Node` with a count of inputs it still waits for:
        └──────── an input ended otherwise: skipped ──┘   (and denied, from ready)
 
 This file counts inputs and ends steps. `queue` says which ready step goes next, `attempts` calls
-its tool, `lookup` fills its arguments.
+its tool, `lookup` fills its arguments, `maps` runs the elements of a map.
 
 Source: list scheduling by critical path (Coffman and Graham 1972); LLMCompiler's task fetching unit
 (SqueezeAILab/LLMCompiler, src/llm_compiler/task_fetching_unit.py) for dispatch while planning.
@@ -19,7 +19,7 @@ Source: list scheduling by critical path (Coffman and Graham 1972); LLMCompiler'
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from heddle.engine.attempts import Attempts
 from heddle.engine.estimates import Estimates
@@ -35,12 +35,14 @@ from heddle.engine.events import (
     quick,
 )
 from heddle.engine.lookup import Lookup, NothingChosen
+from heddle.engine.maps import Element, MapRun, Maps, streams_over
 from heddle.engine.node import Ending, Node, edges, has_value, upstream
 from heddle.engine.queue import ReadyQueue
 from heddle.engine.resources import Resources
 from heddle.engine.slots import LocalSlots
 from heddle.errors import HeddleError, ToolFailed
 from heddle.plan.canonical import sound
+from heddle.plan.ir import MISSING, Item
 from heddle.plan.limits import Limits
 from heddle.tools.function import Metered
 
@@ -107,6 +109,9 @@ class Scheduler:
         )
         self._attempts = Attempts(
             specs, executor, log, limits, self._queue, self._lookup, self
+        )  # fmt: skip
+        self._maps = Maps(
+            self._nodes, log, self._lookup, self._queue, self._attempts, limits.concurrency, self
         )  # fmt: skip
         self._gated: list[Node] = []  # effects that wait for `release`
         self._origins: Callable[[str], tuple[int, int, str]] | None = None
@@ -190,6 +195,10 @@ class Scheduler:
             tolerant.update(order)
             node.tolerant = frozenset(tolerant.keys() - strict.keys())
             strict = {**strict, **tolerant}
+        if step.over is not MISSING:
+            node.map = MapRun(node, streams_over(step, order))
+            if self._maps.known(node.map):
+                del strict[node.map.source]  # its elements come one by one, or have come
         for id in strict:
             source = self._nodes[id]
             if source.status not in TERMINAL:
@@ -218,7 +227,7 @@ class Scheduler:
         gated, self._gated = self._gated, []
         for node in gated:
             if node.status == "ready":
-                self._queue.push(node)
+                self._start(node)
         self._attempts.pump()
 
     def hold(self) -> None:
@@ -242,7 +251,7 @@ class Scheduler:
         """
         node = self._nodes[id]
         if node.status == "running":
-            self._attempts.give_up(node, "failed", code, message)
+            self._give_up(node, "failed", code, message)
         elif node.status not in TERMINAL:
             self._at = self._now()
             self._settle(Ending(node, "failed", code, message))
@@ -265,7 +274,7 @@ class Scheduler:
         if step is None:  # a hole: whatever fills it will be asked again
             return
         ending = node.ending
-        if ending is None and step.when is not None:
+        if ending is None and step.when is not None and type(step.when.subject) is not Item:
             ending = self._guarded(node, step.when)
         if ending is not None:
             self._settle(ending)
@@ -275,7 +284,19 @@ class Scheduler:
         if self._origins is None and node.spec.effectful:  # type: ignore[union-attr]
             self._gated.append(node)
         else:
+            self._start(node)
+
+    def make_ready_by_map(self, node: Node) -> None:
+        """See `MapOwner`."""
+        self._at = self._now()
+        self._make_ready(node)
+
+    def _start(self, node: Node) -> None:
+        """A ready step may start: it stands in the queue, or its elements do."""
+        if node.map is None:
             self._queue.push(node)
+        else:
+            self._maps.open(node)
 
     def _guarded(self, node: Node, when: When) -> Ending | None:
         """How a guard ends a step; None where it lets it run."""
@@ -292,6 +313,9 @@ class Scheduler:
 
     def succeeded(self, node: Node, value: Any, started: float) -> None:
         """The tool gave a value: the step is done."""
+        if node.element is not None:
+            self._maps.succeeded(cast("Element", node), value, started)
+            return
         now = self._at = self._now()
         usage = cost = None
         if type(value) is Metered:
@@ -310,12 +334,18 @@ class Scheduler:
             self._end(node, "skipped", error.code)
             return
         code, message = _said(error)
+        if node.element is not None:
+            self._maps.failed(cast("Element", node), code, message)
+            return
         self._log.emit(StepError(self._at, node.id, node.attempt, code, message))
         self._end(node, "failed", code)
 
     def given_up(self, node: Node, status: Status, code: str, message: str) -> None:
         """A running step was ended from outside; a write whose tool was called is unknown."""
         self._at = self._now()
+        if node.element is not None:
+            self._maps.given_up(cast("Element", node), status, code, message)
+            return
         if status == "skipped":
             self._settle(Ending(node, status, code, message))
             return
@@ -343,12 +373,16 @@ class Scheduler:
         node.status = status
         good = status == "done"
         if status == "failed" and has_value(node):
-            node.value, good = node.step.default, True  # type: ignore[union-attr]
+            good = True
+            if node.map is None:
+                node.value = node.step.default  # type: ignore[union-attr]
         self._unfinished -= 1
         self._log.emit(quick(StepEnded, (self._at, node.id, status, code)))
         if self._waiters or not self._unfinished:
             self._tell_waiters(node)
         dependents, node.dependents = node.dependents, None
+        if node.map is not None and node.map.opened:  # those that follow it do not count on it
+            dependents = [item for item in dependents or () if not _follows(item, node)]
         for dependent in dependents or ():
             if dependent.status != "waiting":
                 continue
@@ -370,6 +404,20 @@ class Scheduler:
             node.ending = ending
         else:
             self._settle(ending)
+
+    def settle_map(self, ending: Ending) -> None:
+        """See `MapOwner`."""
+        self._at = self._now()
+        if ending.status == "cancelled":
+            self._log.emit(StepError(self._at, ending.node.id, 0, ending.code, ending.message))
+        self._settle(ending)
+
+    def _give_up(self, node: Node, status: Status, code: str, message: str) -> None:
+        """End a running step, or a map whose elements run, from outside."""
+        if node.map is None:
+            self._attempts.give_up(node, status, code, message)
+        else:
+            self._maps.stop(node, status, code, message)
 
     def _settle(self, ending: Ending) -> None:
         """End steps that never start; one that ends others only adds to the list."""
@@ -453,7 +501,7 @@ class Scheduler:
                 self._settle(Ending(node, "skipped", code, reason))
         for node in open_nodes:
             if node.status == "running":
-                self._attempts.give_up(node, "cancelled", code, reason)
+                self._give_up(node, "cancelled", code, reason)
         self._queue.clear()
 
     async def close(self) -> None:
@@ -514,6 +562,10 @@ def _said(error: BaseException) -> tuple[str, str]:
     except Exception:  # its own `__str__` fails
         text = kind
     return "tool-failed", sound(text[:_MAX_MESSAGE])
+
+
+def _follows(node: Node, source: Node) -> bool:
+    return node.map is not None and node.map.source == source.id
 
 
 def _resolve(future: asyncio.Future[None]) -> None:

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from heddle.engine import events as ev
-from heddle.plan.ir import MISSING, Step, dependencies
+from heddle.engine.elements import MapState, critical_ends
+from heddle.plan.ir import MISSING, Step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -28,9 +29,12 @@ class StepState:
 
     Attributes:
         step: None while its place is a hole.
-        value: the result; of a failed step with a default, the default.
+        value: the result; of a failed step with a default, the default; of a map, the list, null
+            where an element has no value.
         code: the finer cause of a status other than done.
         message: why, in words.
+        attempts: calls of its tool; of a map, those of all elements.
+        map: its elements, once their number is known.
     """
 
     id: str
@@ -44,12 +48,16 @@ class StepState:
     ready_s: float | None = None
     started_s: float | None = None
     finished_s: float | None = None
+    map: MapState | None = None
 
     @property
     def has_value(self) -> bool:
         """Whether dependents see a value: a result, or the default of a failed step."""
-        defaulted = self.step is not None and self.step.default is not MISSING
-        return self.status == "done" or (self.status == "failed" and defaulted)
+        if self.status != "failed" or self.step is None:
+            return self.status == "done"
+        if self.step.over is not MISSING:
+            return self.map is not None and self.map.whole
+        return self.step.default is not MISSING
 
     @property
     def ran_s(self) -> float:
@@ -57,6 +65,11 @@ class StepState:
         if self.started_s is None or self.finished_s is None:
             return 0.0
         return self.finished_s - self.started_s
+
+    @property
+    def work_s(self) -> float:
+        """Seconds that its calls took, one after the other; of a map, all elements' together."""
+        return self.ran_s if self.map is None else sum(self.map.seconds)
 
 
 @dataclass(slots=True)
@@ -114,26 +127,17 @@ class RunState:
         return [step for step in self.steps.values() if step.round == round]
 
     def critical_path_s(self) -> float:
-        """The longest chain of steps by the time they ran, waiting excluded. Cost: linear."""
-        longest: dict[str, float] = {}
-        for state in self.steps.values():
-            before = dependencies(state.step) if state.step is not None else {}
-            start = max((longest.get(id, 0.0) for id in before), default=0.0)
-            longest[state.id] = start + state.ran_s
-        return max(longest.values(), default=0.0)
+        """The longest chain of calls by the time they ran, waiting excluded. Cost: linear."""
+        return max((end for end, _ in critical_ends(self.steps).values()), default=0.0)
 
     def critical_path(self) -> list[str]:
         """The ids of the steps on the longest chain, first to last. Cost: linear."""
-        longest: dict[str, tuple[float, str]] = {}
-        for state in self.steps.values():
-            before = dependencies(state.step) if state.step is not None else {}
-            start = max(((longest[id][0], id) for id in before if id in longest), default=(0.0, ""))
-            longest[state.id] = (start[0] + state.ran_s, start[1])
+        ends = critical_ends(self.steps)
         path: list[str] = []
-        here = max(longest, key=lambda id: longest[id][0], default="")
+        here = max(ends, key=lambda id: ends[id][0], default="")
         while here:
             path.append(here)
-            here = longest[here][1]
+            here = ends[here][1]
         return path[::-1]
 
 
@@ -202,12 +206,32 @@ def _ready(state: RunState, event: ev.StepReady) -> None:
 
 def _started(state: RunState, event: ev.StepStarted) -> None:
     step = state.steps[event.step]
-    step.status, step.started_s, step.attempts = "running", event.at, event.attempt
+    step.status = "running"
+    if event.element is None or step.map is None:
+        step.started_s, step.attempts = event.at, event.attempt
+        return
+    step.attempts += 1
+    step.started_s = event.at if step.started_s is None else step.started_s
+    step.map.started(event.element, event.at)
+
+
+def _expanded(state: RunState, event: ev.MapExpanded) -> None:
+    state.steps[event.step].map = MapState(event.n)
+
+
+def _element_ended(state: RunState, event: ev.ElementEnded) -> None:
+    step = state.steps[event.step]
+    if step.map is not None:
+        default = MISSING if step.step is None else step.step.default
+        step.map.ended(event, default)
 
 
 def _result(state: RunState, event: ev.StepResult) -> None:
     step = state.steps[event.step]
-    step.value = event.value
+    if event.element is None or step.map is None:
+        step.value = event.value
+    else:
+        step.map.gave(event.element, event.at, event.value)
     if event.usage is not None:
         state.metered.append(event)
 
@@ -218,13 +242,20 @@ def _late(state: RunState, event: ev.LateResult) -> None:
 
 
 def _error(state: RunState, event: ev.StepError) -> None:
-    state.steps[event.step].message = event.message
+    step = state.steps[event.step]
+    if event.element is None or step.map is None:
+        step.message = event.message
+    else:
+        step.map.messages[event.element] = event.message
 
 
 def _ended(state: RunState, event: ev.StepEnded) -> None:
     step = state.steps[event.step]
     step.status, step.code, step.finished_s = event.status, event.code, event.at
-    if event.status == "failed" and step.has_value:
+    if step.map is not None:
+        step.value = step.map.values
+        step.map.running.clear()
+    elif event.status == "failed" and step.has_value:
         assert step.step is not None
         step.value = step.step.default
 
@@ -259,6 +290,8 @@ _APPLY: dict[type[Event], Callable[[RunState, Any], None]] = {
     ev.PlanAccepted: _plan_accepted,
     ev.PlanRejected: _plan_rejected,
     ev.StepReady: _ready,
+    ev.MapExpanded: _expanded,
+    ev.ElementEnded: _element_ended,
     ev.StepStarted: _started,
     ev.StepResult: _result,
     ev.LateResult: _late,

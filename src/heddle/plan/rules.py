@@ -59,8 +59,6 @@ def _unknown_tool(case: Case) -> Iterator[Said]:
 
 
 def _not_runnable(case: Case) -> Iterator[Said]:
-    if case.scope.runnable_only and case.step.over is not MISSING:
-        yield "`over` cannot be run by this version", "write one step for each element"
     if case.scope.runnable_only and case.step.retry:
         yield "`retry` cannot be run by this version", "leave it out: a step has one attempt"
 

@@ -1,0 +1,136 @@
+"""What is known of a map's elements, and how long the longest chain of calls took with maps in it.
+
+A map that follows another one element by element need not wait for the whole of it, so the chain is
+followed through the elements: element i of the one, then element i of the other.
+"""
+
+from __future__ import annotations
+
+from array import array
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from heddle.plan.ir import MISSING, Ref, dependencies
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from heddle.engine.events import ElementEnded, Status
+    from heddle.engine.state import StepState
+
+__all__ = ["HARMLESS", "ItemFault", "MapState", "critical_ends"]
+
+HARMLESS = frozenset(("guard-false", "upstream-skipped"))
+"""Codes of elements that have no value because the plan said so."""
+
+
+class ItemFault(NamedTuple):
+    """Why an element has no value of its own."""
+
+    element: int
+    status: Status
+    code: str
+    message: str
+
+
+class MapState:
+    """The elements of one map. Cost: O(1) an event, 17 bytes an element besides its value.
+
+    Attributes:
+        values: results in the order of the list; null where there is none.
+        seconds: how long each element's last call took.
+        faults: elements without a value of their own, by index, those of a guard included.
+        messages: what failing calls said, by index.
+        running: when the calls in flight began, by index.
+        given: elements with a result.
+        lacking: elements that dependents miss.
+    """
+
+    __slots__ = ("faults", "given", "lacking", "messages", "n", "running", "seconds", "values")
+
+    def __init__(self, n: int) -> None:
+        self.n = n
+        self.values: list[Any] = [None] * n
+        self.seconds = array("d", bytes(8 * n))
+        self.faults: dict[int, ItemFault] = {}
+        self.messages: dict[int, str] = {}
+        self.running: dict[int, float] = {}
+        self.given = 0
+        self.lacking = 0
+
+    @property
+    def ended_count(self) -> int:
+        """Elements that are over."""
+        return self.given + len(self.faults)
+
+    @property
+    def whole(self) -> bool:
+        """Whether each element has a value, a default taken, or was left out by a guard."""
+        return self.ended_count == self.n and not self.lacking
+
+    @property
+    def failed_items(self) -> list[ItemFault]:
+        """The elements that failed or lack what they need, in order; those of a guard left out."""
+        found = (fault for fault in self.faults.values() if fault.code not in HARMLESS)
+        return sorted(found)
+
+    def started(self, index: int, at: float) -> None:
+        """A call for an element began."""
+        self.running[index] = at
+
+    def gave(self, index: int, at: float, value: Any) -> None:
+        """A call for an element gave a value."""
+        self.values[index] = value
+        self.given += 1
+        self._stop(index, at)
+
+    def ended(self, event: ElementEnded, default: Any) -> None:
+        """An element is over without a value of its own."""
+        index, status, code = event.element, event.status, event.code
+        self._stop(index, event.at)
+        self.faults[index] = ItemFault(index, status, code, self.messages.pop(index, ""))
+        if status == "failed" and default is not MISSING:
+            self.values[index] = default
+        elif code not in HARMLESS:
+            self.lacking += 1
+
+    def _stop(self, index: int, at: float) -> None:
+        started = self.running.pop(index, None)
+        if started is not None:
+            self.seconds[index] = at - started
+
+
+def critical_ends(steps: Mapping[str, StepState]) -> dict[str, tuple[float, str]]:
+    """By step: the seconds of the longest chain of calls that ends with it, and the step before it.
+
+    Args:
+        steps: by id, each after those it depends on.
+
+    Cost: linear in steps, edges and elements.
+    """
+    ends: dict[str, tuple[float, str]] = {}
+    chains: dict[str, list[float]] = {}  # of maps: the longest chain by element
+    for id, state in steps.items():
+        before = dependencies(state.step) if state.step is not None else {}
+        followed = _followed(state, steps)
+        waited = [other for other in before if other in ends and other != followed]
+        start, cause = max(((ends[other][0], other) for other in waited), default=(0.0, ""))
+        if state.map is None:
+            ends[id] = start + state.ran_s, cause
+            continue
+        first = chains.get(followed, ())
+        chain = chains[id] = [
+            max(start, first[i] if i < len(first) else 0.0) + seconds
+            for i, seconds in enumerate(state.map.seconds)
+        ]
+        longest = max(chain, default=start)
+        through = max(first, default=0.0) > start
+        ends[id] = longest, followed if through else cause
+    return ends
+
+
+def _followed(state: StepState, steps: Mapping[str, StepState]) -> str:
+    """The map that a map may have followed element by element; "" for none."""
+    over = state.step.over if state.step is not None else None
+    if type(over) is not Ref or over.path or over.step not in steps:
+        return ""
+    return over.step if steps[over.step].map is not None else ""

@@ -1,0 +1,187 @@
+"""Maps: a step that runs once for each element of a list."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from rig import Loom
+
+from heddle.engine.events import (
+    ElementEnded,
+    MapExpanded,
+    StepEnded,
+    StepReady,
+    StepResult,
+    StepStarted,
+)
+from heddle.plan.ir import Item, Ref, Step
+from heddle.plan.limits import Limits
+from heddle.testing.clock import run_virtual
+
+if TYPE_CHECKING:
+    from heddle.engine.state import RunState
+
+
+async def double(x: int) -> int:
+    await asyncio.sleep(1)
+    if x < 0:
+        raise ValueError("negative")
+    return 2 * x
+
+
+async def give(value: Any) -> Any:
+    return value
+
+
+def mapped(id: str, over: Any, **fields: Any) -> Step:
+    return Step(id, "double", {"x": Item()}, over=over, **fields)
+
+
+def run(*steps: Step, concurrency: int = 64, **options: Any) -> tuple[RunState, Loom]:
+    async def main() -> tuple[RunState, Loom]:
+        loom = Loom(
+            functions={"double": double, "give": give},
+            limits=Limits(concurrency=concurrency),
+            **options,
+        )
+        async with loom:
+            return await loom.run(*steps), loom
+
+    return run_virtual(main())
+
+
+# -- one map -------------------------------------------------------------------------------------
+
+
+def test_a_map_runs_once_for_each_element_and_gives_the_list_in_input_order() -> None:
+    async def wait(x: int) -> int:
+        await asyncio.sleep(10 - x)
+        return x * x
+
+    async def main() -> RunState:
+        async with Loom(functions={"wait": wait}) as loom:
+            return await loom.run(Step("1", "wait", {"x": Item()}, over=[1, 2, 3]))
+
+    state = run_virtual(main())
+    assert state.steps["1"].status == "done"
+    assert state.steps["1"].value == [1, 4, 9]
+    assert state.last_s == 9
+
+
+def test_the_list_of_an_empty_map_is_empty_and_nothing_is_called() -> None:
+    state, loom = run(mapped("1", []), Step("2", "give", {"value": Ref("1")}))
+    assert state.steps["1"].status == "done"
+    assert state.steps["2"].value == []
+    assert loom.started() == ["2"]
+
+
+def test_an_element_is_passed_as_a_value_or_as_its_part() -> None:
+    over = [{"a": {"b": [7]}, "c": "$1"}]
+    args = {"value": [Item(("a", "b", 0)), Item(("c",)), Item()]}
+    state, _ = run(Step("1", "give", args, over=over))
+    assert state.steps["1"].value == [[7, "$1", over[0]]]
+
+
+def test_a_failed_element_is_null_and_named_and_the_map_is_failed() -> None:
+    state, loom = run(mapped("1", [1, -1, 3]), Step("2", "give", {"value": Ref("1")}))
+    step = state.steps["1"]
+    assert (step.status, step.code) == ("failed", "items-failed")
+    assert step.value == [2, None, 6]
+    assert step.map is not None
+    assert [(fault.element, fault.code) for fault in step.map.failed_items] == [(1, "tool-failed")]
+    assert loom.statuses()["2"] == ("skipped", "upstream-failed")
+
+
+def test_a_default_takes_the_place_of_a_failed_element_and_dependents_see_the_list() -> None:
+    state, _ = run(mapped("1", [1, -1, 3], default=0), Step("2", "give", {"value": Ref("1")}))
+    assert state.steps["1"].status == "failed"
+    assert state.steps["1"].value == state.steps["2"].value == [2, 0, 6]
+
+
+@pytest.mark.parametrize("over", ["text", {"a": 1}, None, 3])
+def test_what_is_no_list_fails_the_map_before_anything_runs(over: Any) -> None:
+    state, loom = run(Step("1", "give", {"value": over}), mapped("2", Ref("1"), default=0))
+    assert (state.steps["2"].status, state.steps["2"].code) == ("failed", "not-a-list")
+    assert not state.steps["2"].has_value
+    assert loom.started() == ["1"]
+
+
+def test_more_elements_than_the_bound_fail_the_map_before_anything_runs() -> None:
+    state, loom = run(Step("1", "give", {"value": [1, 2, 3]}), mapped("2", Ref("1"), bound=2))
+    assert (state.steps["2"].status, state.steps["2"].code) == ("failed", "too-wide")
+    assert loom.started() == ["1"]
+
+
+def test_there_are_never_more_live_elements_than_may_be_in_flight() -> None:
+    live: list[int] = []
+
+    async def main() -> None:
+        async def count(value: Any) -> None:
+            live.append(len(run.live))
+            await asyncio.sleep(1)
+
+        loom = Loom(functions={"give": count}, limits=Limits(concurrency=8))
+        async with loom:
+            loom.add(Step("1", "give", {"value": Item()}, over=list(range(5_000))))
+            run = loom.scheduler._nodes["1"].map
+            assert run is not None
+            await loom.scheduler.wait()
+
+    run_virtual(main())
+    assert len(live) == 5_000
+    assert max(live) == 8
+
+
+# -- maps that follow each other -----------------------------------------------------------------
+
+
+def test_consecutive_maps_run_element_by_element_without_a_barrier() -> None:
+    width, cap = 1_000, 4
+    state, loom = run(
+        mapped("1", list(range(width))), mapped("2", Ref("1")), mapped("3", Ref("2")),
+        concurrency=cap,
+    )  # fmt: skip
+    assert state.steps["3"].value == [8 * n for n in range(width)]
+    first_end = next(
+        n for n, event in enumerate(loom.log.events)
+        if isinstance(event, StepResult) and event.step == "3"
+    )  # fmt: skip
+    begun = {
+        event.element for event in loom.log.events[:first_end]
+        if isinstance(event, StepStarted) and event.step == "1"
+    }  # fmt: skip
+    assert len(begun) <= 2 * cap
+    assert state.last_s == width * 3 / cap
+    assert loom.scheduler.peak_in_flight == cap
+
+
+def test_a_map_that_follows_skips_only_what_failed() -> None:
+    state, loom = run(mapped("1", [1, -1, 3]), mapped("2", Ref("1")), mapped("3", Ref("2")))
+    assert [state.steps[id].value for id in "23"] == [[4, None, 12], [8, None, 24]]
+    assert {state.steps[id].status for id in "123"} == {"failed"}
+    ended = [event for event in loom.events(ElementEnded) if event.step != "1"]
+    assert [(event.element, event.code) for event in ended] == [(1, "upstream-failed")] * 2
+
+
+def test_a_map_that_comes_after_the_end_of_the_other_skips_the_same() -> None:
+    async def main() -> RunState:
+        async with Loom(functions={"double": double}) as loom:
+            await loom.run(mapped("1", [1, -1, 3]))
+            return await loom.run(mapped("2", Ref("1")))
+
+    assert run_virtual(main()).steps["2"].value == [4, None, 12]
+
+
+def test_other_dependents_wait_for_the_whole_map() -> None:
+    _, loom = run(mapped("1", [1, 2]), Step("2", "give", {"value": Ref("1", (0,))}))
+    kinds = (StepEnded, StepReady)
+    assert [type(e).__name__ + e.step for e in loom.events(*kinds)][:3] == [
+        "StepReady1", "StepEnded1", "StepReady2",
+    ]  # fmt: skip
+
+
+def test_a_map_says_how_many_elements_it_has() -> None:
+    _, loom = run(mapped("1", [1, 2, 3]), mapped("2", Ref("1")))
+    assert [(event.step, event.n) for event in loom.events(MapExpanded)] == [("1", 3), ("2", 3)]
