@@ -135,6 +135,7 @@ class CallReader:
     def _finished(self, call: _Call) -> ToolCall:
         if not call.name:
             raise ContradictoryCall("a tool call without a name")
+        call.close()
         number = self._earlier + call.place + 1
         while not call.id:
             if f"call_{number}" not in self._by_id:
@@ -209,8 +210,13 @@ class _Call:
             self.begun = self.closed or self._depth > 0
             at = len(text) if end is None else end
 
+    def close(self) -> None:
+        """Take it for whole, as it is."""
+        self.closed = self._ended = True
+
     def _again(self, text: str, head: bool) -> None:
-        if not head or text.strip() != self.arguments:
+        arguments = self.arguments or "{}"
+        if text.strip() != arguments or not (head or arguments == "{}"):
             raise ContradictoryCall("a tool call that goes on after its end")
 
     def _scan(self, text: str, at: int) -> int | None:
