@@ -24,6 +24,7 @@ __all__ = [
     "is_terminal",
     "one_line",
     "say",
+    "say_parts",
     "seconds",
     "table",
 ]
@@ -99,6 +100,20 @@ def say(text: str = "", *, label: str = "", fg: str = "", stdout: bool = False) 
     if label and fg and coloured(stream):
         label = f"\x1b[{_ANSI[fg]}m{label}\x1b[0m"
     _write(stream, label + clean(text) + "\n")
+
+
+def say_parts(parts: Sequence[tuple[str, str]]) -> None:
+    """Write a line of results for people to stdout, made harmless.
+
+    Args:
+        parts: (text, colour) of each part; "" for none.
+    """
+    colours = coloured(sys.stdout)
+    shown = "".join(
+        f"\x1b[{_ANSI[fg]}m{clean(text)}\x1b[0m" if fg and colours else clean(text)
+        for text, fg in parts
+    )
+    _write(sys.stdout, shown.rstrip(" ") + "\n")
 
 
 def give(text: str) -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from heddle.engine.result import RunResult
 
-__all__ = ["report_html", "write_report"]
+__all__ = ["document", "report_html", "section", "write_page", "write_report"]
 
 POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
@@ -45,6 +45,12 @@ def report_html(result: RunResult) -> str:
     """
     run = view_of(result)
     title = f"Run {shorten(result.run_id, 40) or 'without an id'}"
+    body = tag("body", _masthead(run, title), tag("main", join(_sections(run))), _footer(run))
+    return document(f"{title}: {result.status} · heddle", body)
+
+
+def document(title: str, body: Markup) -> str:
+    """A whole page that needs nothing from elsewhere, and may not ask for it."""
     style = files("heddle.web").joinpath("report.css").read_text(encoding="utf-8")
     head = tag(
         "head",
@@ -54,10 +60,9 @@ def report_html(result: RunResult) -> str:
         tag("meta", name_="color-scheme", content="light dark"),
         tag("meta", name_="referrer", content="no-referrer"),
         tag("link", rel="icon", href="data:,"),
-        tag("title", f"{title}: {result.status} · heddle"),
+        tag("title", title),
         tag("style", Markup(style)),
     )
-    body = tag("body", _masthead(run, title), tag("main", join(_sections(run))), _footer(run))
     return f"<!doctype html>\n{tag('html', head, body, lang='en')}\n"
 
 
@@ -67,9 +72,17 @@ def write_report(result: RunResult, path: str | Path) -> None:
     Raises:
         ConfigError: `unwritable-report`; the file cannot be written.
     """
-    page = report_html(result).encode()
+    write_page(report_html(result), path)
+
+
+def write_page(page: str, path: str | Path) -> None:
+    """Write any page to a file: the whole page, or nothing.
+
+    Raises:
+        ConfigError: `unwritable-report`; the file cannot be written.
+    """
     try:
-        _replace(Path(os.path.realpath(path)), page)
+        _replace(Path(os.path.realpath(path)), page.encode())
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise ConfigError(
@@ -111,22 +124,23 @@ def _masthead(run: RunView, title: str) -> Markup:
 def _sections(run: RunView) -> Iterator[Markup]:
     result = run.result
     yield _answer(run)
-    yield _section("proof", "The proof", _proof(run), _comparison(run), _facts(run))
+    yield section("proof", "The proof", _proof(run), _comparison(run), _facts(run))
     if result.findings:
-        yield _section("findings", "Findings", findings_table(result.findings))
+        yield section("findings", "Findings", findings_table(result.findings))
     if run.steps:
-        yield _section("plan", "The plan", graph_figure(run.steps))
+        yield section("plan", "The plan", graph_figure(run.steps))
     if run.end_s > 0:
-        yield _section("time", "The timeline", timeline_figure(run))
+        yield section("time", "The timeline", timeline_figure(run))
     if run.steps:
-        yield _section("steps", "The steps", steps_table(run))
+        yield section("steps", "The steps", steps_table(run))
     if run.calls:
-        yield _section("models", "The models", calls_table(run.calls))
+        yield section("models", "The models", calls_table(run.calls))
     if len(run.state.rounds) > 1:
-        yield _section("rounds", "The rounds", rounds_table(run))
+        yield section("rounds", "The rounds", rounds_table(run))
 
 
-def _section(id: str, title: str, *content: Markup) -> Markup:
+def section(id: str, title: str, *content: Markup) -> Markup:
+    """A part of the page with its heading."""
     return tag("section", tag("h2", title, id=id), *content, aria_labelledby=id)
 
 
@@ -146,7 +160,7 @@ def _answer(run: RunView) -> Markup:
         hint = tag("span", shorten(error.hint, 1000), class_="hint") if error.hint else ""
         words = shorten(error.message, 2000)
         parts.append(tag("div", tag("code", error.code), " ", words, hint, class_="error"))
-    return _section("answer", "The answer", *parts)
+    return section("answer", "The answer", *parts)
 
 
 def _proof(run: RunView) -> Markup:

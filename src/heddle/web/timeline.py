@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from heddle.engine.events import ModelCall
     from heddle.web.view import RunView, Span, StepView
 
-__all__ = ["timeline_figure"]
+__all__ = ["BOTTOM", "LABELS", "PLOT", "RIGHT", "TOP", "WIDTH", "Clock", "axis", "timeline_figure"]
 
 MAX_ROWS = 500
 MAX_TOOLS = 24
@@ -57,7 +57,7 @@ def timeline_figure(run: RunView) -> Markup:
     rows = calls if large else calls + [_step_row(step) for step in run.steps]
     rows.sort(key=lambda row: row.key)
     tools = _by_tool(run.steps) if large else {}
-    clock = _Clock(run.end_s)
+    clock = Clock(run.end_s)
     body = [_row(row, TOP + place * ROW, clock) for place, row in enumerate(rows)]
     top = TOP + len(rows) * ROW
     for place, (name, steps) in enumerate(tools.items()):
@@ -67,7 +67,7 @@ def timeline_figure(run: RunView) -> Markup:
         f"{count(len(run.steps), 'step')} and {count(len(run.calls), 'model call')} "
         f"in {seconds(run.end_s)}. The tables below hold the same figures."
     )
-    picture = join([_axis(clock, height), *body])
+    picture = join([axis(clock, height), *body])
     return join(
         [
             tag("p", _note(run), class_="note") if large else Markup(),
@@ -104,7 +104,7 @@ def _legend(run: RunView, large: bool) -> Markup:
 # -- the clock -----------------------------------------------------------------------------------
 
 
-class _Clock:
+class Clock:
     """Seconds to pixels, with round ticks."""
 
     def __init__(self, end_s: float) -> None:
@@ -130,7 +130,8 @@ def _round_up(value: float) -> float:
     return next(power * factor for factor in (1, 2, 5, 10) if power * factor >= value * (1 - 1e-9))
 
 
-def _axis(clock: _Clock, height: float) -> Markup:
+def axis(clock: Clock, height: float) -> Markup:
+    """The ticks of a drawing of this height, with their lines."""
     unit, factor = ("ms", 1000.0) if clock.end_s < 0.1 else ("s", 1.0)
     out: list[Markup] = []
     for tick in clock.ticks():
@@ -205,7 +206,7 @@ def _call_row(call: ModelCall) -> _Row:
     )
 
 
-def _row(row: _Row, y: float, clock: _Clock) -> Markup:
+def _row(row: _Row, y: float, clock: Clock) -> Markup:
     middle = y + ROW / 2
     head = fitted(row.head, 12)
     ends = [end for _, end, _ in row.bars]
@@ -266,7 +267,7 @@ def _by_tool(steps: Sequence[StepView]) -> dict[str, list[StepView]]:
     return rows
 
 
-def _tool_row(name: str, steps: Sequence[StepView], y: float, clock: _Clock) -> Markup:
+def _tool_row(name: str, steps: Sequence[StepView], y: float, clock: Clock) -> Markup:
     running = _in_flight([span for step in steps for span in step.spans], clock.end_s)
     waiting = _in_flight([span for step in steps for span in _queued(step)], clock.end_s)
     both = [ran + waited for ran, waited in zip(running, waiting, strict=True)]
