@@ -31,7 +31,8 @@ from heddle.plan import verify
 from heddle.plan.canonical import hash_of
 from heddle.plan.ir import Plan, Ref
 from heddle.plan.limits import Limits
-from heddle.tools.builtin.compute import COMPUTE_SPEC, compute
+from heddle.tools.builtin.compute import compute
+from heddle.tools.builtin.later import later
 from heddle.tools.builtin.llm import LLM_SPEC, llm_tool
 from heddle.tools.toolbox import toolbox
 from heddle.tools.values import dumper
@@ -51,6 +52,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Workshop", "check", "execute", "execute_sync", "run_now", "specs_of"]
 
+
+_LANGUAGE = {tool.spec.name: tool for tool in (compute, later)}
+"""Tools that are part of the language: every plan may call them."""
 
 _LEAVING_S = 0.1
 """Seconds for tasks to end once a run is over; tools have had their grace before."""
@@ -95,7 +99,7 @@ class Workshop:
         self.plans: list[Plan] = []
         self._until: float | None = None  # loop time at which what runs is ended
         worker = (models or {}).get("worker") or (models or {}).get("")
-        self.tools = {COMPUTE_SPEC.name: compute, **tools}
+        self.tools = {**_LANGUAGE, **tools}
         if worker is not None and LLM_SPEC.name not in self.tools:
             self.tools[LLM_SPEC.name] = llm_tool(worker)
         self.specs = specs_of(self.tools)
@@ -267,9 +271,9 @@ def _plain_inputs(inputs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def specs_of(tools: Mapping[str, Tool]) -> dict[str, ToolSpec]:
-    """What the verifier sees of these tools, and of `llm` and `compute`, which are always known."""
-    known = {LLM_SPEC.name: LLM_SPEC, COMPUTE_SPEC.name: COMPUTE_SPEC}
-    return known | {name: tool.spec for name, tool in tools.items()}
+    """What the verifier sees of these tools, and of those that are always known."""
+    known = {LLM_SPEC.name: LLM_SPEC}
+    return known | {name: tool.spec for name, tool in {**_LANGUAGE, **tools}.items()}
 
 
 def check(

@@ -32,6 +32,7 @@ class ToolSpec:
         concurrency: at most so many calls at once; None for no bound of its own.
         timeout_s: seconds for one attempt; None for the run's own.
         asks_model: True for a tool that needs the worker model.
+        implicit: part of the language: known to every plan, and not listed among the tools.
         effectful: whether a call may change the world: it then waits for a closed, clean plan.
     """
 
@@ -46,6 +47,7 @@ class ToolSpec:
     concurrency: int | None = None
     timeout_s: float | None = None
     asks_model: bool = False
+    implicit: bool = False
     effectful: bool = field(init=False)
 
     def __post_init__(self) -> None:

@@ -73,6 +73,7 @@ COMPUTE_SPEC = ToolSpec(
         "additionalProperties": False,
     },
     effect="pure",
+    implicit=True,
 )
 """The `compute` tool as a plan sees it; written out, so that checking a plan needs no pydantic."""
 
