@@ -12,6 +12,7 @@ import pytest
 
 CORPORA = {
     "recorded_plans": "*.jsonl",
+    "fireact": "*.jsonl",
     "langgraph_cassettes": "*.jsonl",
     "nestful": "*.dev.jsonl",
     "nestools": "*.jsonl",

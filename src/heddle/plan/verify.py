@@ -107,7 +107,7 @@ class Verifier:
     def close(self, plan: Plan) -> list[Finding]:
         """Check what can only be said of a whole plan: circles, its output, that there is one."""
         errors = any(finding.severity == "error" for finding in plan.findings)
-        if not plan.entries and not errors:
+        if not plan.entries and plan.output is None and not errors:
             return [Finding.at(None, "empty-plan", "the plan holds no step", hint="give a step")]
         case = Case(self._scope, Step("", "", {"output": plan.output}))
         return [

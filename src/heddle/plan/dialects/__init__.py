@@ -88,6 +88,7 @@ class Dialect(Protocol):
 DIALECTS: dict[str, str] = {
     "llmcompiler": "heddle.plan.dialects.llmcompiler",
     "json": "heddle.plan.dialects.json",
+    "react": "heddle.plan.dialects.react",
     "native": "heddle.plan.dialects.native",
     "abstraction": "heddle.plan.dialects.abstraction",
 }
@@ -152,7 +153,8 @@ def parse(text: str, dialect: str = "auto") -> Plan:
         for piece in (*reader.feed(text), *reader.close()):
             take(plan, piece)
         plan.output = reader.output
-    if not plan.entries and not any(item.severity == "error" for item in plan.findings):
+    answered = bool(plan.entries) or plan.output is not None
+    if not answered and not any(item.severity == "error" for item in plan.findings):
         plan.findings.append(_empty(text, name))
     plan.findings.sort(key=lambda item: (item.line, item.column))
     plan.close()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from heddle.plan.ir import Path, Plan, Value
 
-__all__ = ["fits", "id_for", "write"]
+__all__ = ["fits", "id_for", "path_text", "write"]
 
 _ID = re.compile(r"0|[1-9][0-9]{0,8}")
 _TOOL = re.compile(r"[^\W\d][\w.\-]*+")
@@ -77,7 +77,7 @@ def _output(output: Value, known: Set[str]) -> str:
     if isinstance(output, Template):
         return _template(output, known)
     if isinstance(output, Ref) and output.step in known:
-        return f'"${{{output.step}{_path(output.path, chr(39))}}}"'
+        return f'"${{{output.step}{path_text(output.path, chr(39))}}}"'
     raise ValueError("the llmcompiler dialect can only say a text with references as the output")
 
 
@@ -163,16 +163,21 @@ def _escaped(found: re.Match[str]) -> str:
 def _input(value: Input) -> str:
     if not _INPUT.fullmatch(value.name):
         raise ValueError(f"the llmcompiler dialect cannot name the input {value.name!r}")
-    return f"input.{value.name}{_path(value.path, chr(34))}"
+    return f"input.{value.name}{path_text(value.path, chr(34))}"
 
 
 def _reference(ref: Ref) -> str:
     if not fits(ref.step):
         raise ValueError(f"a reference to step {ref.step!r}, which is no number")
-    return f"${ref.step}{_path(ref.path, chr(34))}"
+    return f"${ref.step}{path_text(ref.path, chr(34))}"
 
 
-def _path(path: Path, quote: str) -> str:
+def path_text(path: Path, quote: str) -> str:
+    """A path as it stands after a reference, with that quote around its odd keys.
+
+    Raises:
+        ValueError: a key or an index that no text can say.
+    """
     return "".join(_key(key, quote) for key in path)
 
 
@@ -210,6 +215,6 @@ def _template(template: Template, known: Set[str]) -> str:
         else:
             after = parts[place + 1] if place + 1 < len(parts) else ""
             braced = part.path or (isinstance(after, str) and _NUMBER_LIKE.match(after))
-            bare = f"{part.step}{_path(part.path, chr(39))}"
+            bare = f"{part.step}{path_text(part.path, chr(39))}"
             out.append(f"${{{bare}}}" if braced else f"${bare}")
     return f'"{"".join(out)}"'

@@ -1,0 +1,188 @@
+"""One action of a ReAct text, in the forms that models write.
+
+search[text]    search("text", k=3)         a call, perhaps over several lines
+search          and then, in its own section, the input: text or a JSON object
+{"action": "search", "action_input": …}     JSON, perhaps in a fence
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, cast
+
+from heddle.plan.dialects.bracketed import Unclosed, arguments_in
+from heddle.plan.dialects.calls import call_of
+from heddle.plan.dialects.literal import Fault
+from heddle.plan.dialects.objects import value_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from heddle.plan.ir import Origin, Value
+
+__all__ = ["ACTION_HINT", "TOOL", "Action", "trailing"]
+
+TOOL = r"[^\W\d](?:[\w.\-/]|\\(?=_)|[ ](?=\w)){0,63}+"
+"""The name of a tool, as a pattern: words with blanks between them."""
+
+ACTION_HINT = "an action reads `Action: tool[text]`, on a line of its own"
+
+_CALL = re.compile(rf"[\s*_`]*+(?P<name>{TOOL})[*_`]*+[ ]?(?P<opening>[\[(])")
+_LONE = re.compile(rf"[\s*_`\"']*+(?P<name>{TOOL})[*_`\"'.\s]*+")
+_FENCE = re.compile(r"\s*+(?:```|~~~)\w*+\s*+")
+_CONTINUED = re.compile(
+    r"""\s*+(?:[+/%^|@]\s*+\S | \*\s*+[\w("'\#$] | [.\[](?=[\w"'])
+      | (?:[,;&]|and\b|then\b|->)?+\s*+(?:and\b|then\b)?+\s*+[^\W\d][\w.]*+[\[(]["'\w\#$])""",
+    re.VERBOSE | re.IGNORECASE,
+)
+_REMARK = re.compile(r"[\s;,.*_`~|]*+(?:$|\#|//|<|\(|->|→|←|[-–—](?:\s|$))")
+
+
+def trailing(text: str) -> str | None:
+    """What is wrong with text after a call: a warning's message, or None for a mere remark.
+
+    Raises:
+        Fault: it would change what the call means.
+    """
+    if _CONTINUED.match(text):
+        message = "something follows the closed call that would change what it means"
+        raise Fault("continued-call", message, "one call a step; nothing is computed around it")
+    if _REMARK.match(text):
+        return None
+    return f"{text.strip()[:40]!r} after a call was ignored"
+
+
+class Action:
+    """An action while its lines arrive.
+
+    Args:
+        origin: where it begins.
+        snippet: its first line.
+
+    Attributes:
+        inputs: the lines of its input section; None where it has none.
+        warnings: what was found while it was read: codes and messages.
+    """
+
+    def __init__(self, origin: Origin, snippet: str) -> None:
+        self.origin = origin
+        self.snippet = snippet
+        self.inputs: list[str] | None = None
+        self.warnings: list[tuple[str, str]] = []
+        self._lines: list[str] = []
+        self._tool = ""
+        self._open: Unclosed | None = None
+        self._trail: str | None = None
+
+    @property
+    def text(self) -> str:
+        """All of it, as written."""
+        return "\n".join([*self._lines, *(self.inputs or ())])
+
+    def add(self, text: str) -> bool:
+        """Take a line; True if the call closes in it, so that it is complete.
+
+        Cost: linear in the line.
+        """
+        if not self._lines and (not text.strip() or _FENCE.fullmatch(text)):
+            return False
+        found = None if self._lines else _CALL.match(text)
+        self._lines.append(text)
+        if found:
+            self._tool = _tool(found)
+            self._open = Unclosed(found["opening"])
+            text = text[found.end() :]
+        if self._open is not None:
+            self._trail = self._open.add(text)
+        return self._trail is not None
+
+    def call(self, *, cut: bool = False) -> tuple[str, dict[str, Value]]:
+        """The tool and its arguments.
+
+        Args:
+            cut: its last line may have been cut off.
+
+        Raises:
+            Fault: it cannot be read.
+        """
+        if self._open is not None:
+            return self._tool, self._arguments(self._open, cut)
+        text = _unfenced(self._lines)
+        if text.startswith("{"):
+            return _blob(text)
+        found = _LONE.fullmatch(text)
+        if found is None or (self.inputs is None and " " in found["name"]):
+            raise Fault("bad-call", "the action is no call of a tool", ACTION_HINT)
+        return _tool(found), _input(_unfenced(self.inputs or ()))
+
+    def _arguments(self, open: Unclosed, cut: bool) -> dict[str, Value]:
+        text = open.text
+        if self._trail is None:
+            meant = None if cut else open.meant()
+            if meant is None:
+                message = "the call's closing bracket never came"
+                raise Fault("unclosed-call", message, ACTION_HINT)
+            self.warnings.append(
+                ("unclosed-call", "the closing bracket at the line's end is missing")
+            )
+            text = meant
+        elif warning := trailing(self._trail):
+            self.warnings.append(("trailing-text", warning))
+        return arguments_in(text, _plain, call=open.opening == "(")
+
+    def answer(self, args: dict[str, Value]) -> Value:
+        """What an action that finishes says: its one argument, or else its text."""
+        if len(args) == 1:
+            return next(iter(args.values()))
+        return self._open.text.strip() if self._open else ""
+
+
+def _plain(raw: str, read: Callable[[str], str]) -> str:
+    """A text without references."""
+    return read(raw)
+
+
+def _tool(found: re.Match[str]) -> str:
+    return found["name"].replace("\\", "")
+
+
+def _unfenced(lines: Sequence[str]) -> str:
+    """Lines without the fence around them."""
+    inner = [line for line in lines if not _FENCE.fullmatch(line)]
+    return "\n".join(inner).strip()
+
+
+def _input(text: str) -> dict[str, Value]:
+    """The arguments that an input section gives.
+
+    Raises:
+        Fault: it cannot be read.
+    """
+    if not text.startswith("{"):
+        return arguments_in(text, _plain)
+    value = value_of(text)
+    return cast("dict[str, Any]", value)
+
+
+def _blob(text: str) -> tuple[str, dict[str, Value]]:
+    """The call that a JSON object is.
+
+    Raises:
+        Fault: it cannot be read, or is no call.
+    """
+    call = call_of(cast("dict[str, Any]", value_of(text)))
+    if call is None:
+        raise Fault("bad-call", "the action is an object, and no call", ACTION_HINT)
+    return call.tool, _given(call.args)
+
+
+def _given(args: Any) -> dict[str, Value]:
+    """Arguments in JSON: by name, or by their place."""
+    if args is None:
+        return {}
+    if isinstance(args, dict):
+        return cast("dict[str, Any]", args)
+    if isinstance(args, str):
+        return _input(args.strip()) if args.lstrip().startswith("{") else {"0": args}
+    listed = cast("list[Any]", args if isinstance(args, list) else [args])
+    return {str(place): item for place, item in enumerate(listed)}
