@@ -241,14 +241,14 @@ class AbstractionReader(Reading):
         """Find what should have been a step: a bracket that computes, and names no result."""
         if len(content) > _SEEN:
             return
-        applied = "->" in content and _APPLYING.search(content)
-        calls = applied or _BEGUN.match(content)
-        used = [word for word in _MENTIONED.findall(content) if symbol_id(word) in self._names]
-        if not calls and not _computes(content):
+        begun = _BEGUN.match(content) or ("->" in content and _APPLYING.search(content))
+        if not begun and not _computes(content):
             return
+        named = content.rpartition("=")[2].strip().isalpha()  # by a word, which is no symbol
+        used = any(symbol_id(word) in self._names for word in _MENTIONED.findall(content))
         message = "the bracket names no result, so it was left as text"
         place = self._place(open, content + "]", "")
-        self._emit(place.finding("bad-call", message, _HINT, warning=not (calls or used)))
+        self._emit(place.finding("bad-call", message, _HINT, warning=not (begun or named or used)))
 
     def _finish(self) -> None:
         if self._steps or self._names.findings or self._parts:

@@ -57,6 +57,8 @@ _OPERATORS = (
 )
 _APPLIED = re.compile(rf"(?:^|(?<=\s))[-–—]++\s*+(?P<tool>{_NAME})\s*+\(")
 _BARE = re.compile(rf"(?:(?P<n>{SYMBOL})(?P<p>{PATH})|\{{(?P<m>{SYMBOL})(?P<q>{PATH})\}})")
+_FIELD = re.compile(rf"(?<![\w.])({SYMBOL})\.([^\W\d]\w*+)(?![\w(])")
+_ENUMERATED = re.compile(r"^[^<>=!'\"]*\b(?:and|or)\b[^<>=!'\"]*$")  # 10 and 3: a sum, or a truth?
 _LONGEST = 80  # characters of an operator's name and the dashes before it
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _CALL_HINT = "write [FUNC tool(argument, name=y1) = y2]"
@@ -202,13 +204,11 @@ def _maths(body: str, names: Names, place: Place) -> dict[str, Value]:
         if not re.fullmatch(SYMBOL, name):
             return None
         id = symbol_id(name)
-        if id == place.name and id not in names:
-            raise Fault("cyclic-reference", f"{id} is computed from itself", "use another symbol")
-        return Ref(names.find(id, place) or names.id_of(id))
+        return Ref(_found(id, names, place) or names.id_of(id))
 
-    if not THOUSANDS.search(body):
+    if not THOUSANDS.search(body) and not _ENUMERATED.search(body):
         try:
-            return lower(body, look)
+            return lower(_FIELD.sub(r"\1['\2']", body), look)
         except ExpressionError:
             pass  # it may still be arithmetic with units and signs
     cleaned = plain(body, lambda word: bool(re.fullmatch(SYMBOL, word)))
@@ -257,7 +257,7 @@ class _Arguments(Arguments):
         text = self._text[start:end]
         if found := _BARE.fullmatch(text):
             id = symbol_id(found["n"] or found["m"])
-            step = self._names.find(id, self._place) or self._names.id_of(id)
+            step = _found(id, self._names, self._place) or self._names.id_of(id)
             return Ref(step, path_of(found["p"] or found["q"] or ""))
         if text.startswith("$") and not text.startswith(("$input.", "${input.")):
             return self._unquoted(text, start, end)
@@ -326,6 +326,17 @@ def _pieces(
     return [*parts, read(text[done:])]
 
 
+def _found(id: str, names: Names, place: Place) -> str | None:
+    """The step that a symbol means, or None.
+
+    Raises:
+        Fault: the step refers to its own result.
+    """
+    if id == place.name and id not in names:
+        raise Fault("cyclic-reference", f"{id} is made from itself", "use another symbol")
+    return names.find(id, place)
+
+
 def _moved(place: Place, offset: int) -> Place:
     return replace(place, origin=Origin(place.origin.line, place.origin.column + offset))
 
@@ -337,7 +348,7 @@ def _mentioned(found: re.Match[str], names: Names, place: Place) -> Ref | Input 
     if spelling is None:
         return None
     id = symbol_id(spelling)
-    step = names.find(id, place)
+    step = _found(id, names, place)
     if step is None:
         names.unknown(id, place, certain=id[0] == "y" and id[1:].isdecimal())
         return None

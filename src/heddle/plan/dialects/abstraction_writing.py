@@ -226,6 +226,10 @@ def _operator(step: Step) -> str | None:
     """`[text -Tool-> y1]` or `[text -Tool(own parameter)-> y1]`."""
     if not _TOOL.fullmatch(step.tool) or set(step.args) not in ({"0"}, {"0", "1"}):
         return None
+    if "1" in step.args and not (
+        isinstance(step.args["0"], str) and isinstance(step.args["1"], (Ref, Template))
+    ):
+        return None
     texts = [_text(step.args[key]) for key in sorted(step.args)]
     if any(text is None or "\n" in text for text in texts):
         return None

@@ -98,6 +98,7 @@ class Names:
         self.findings: list[Finding] = []
         self._round = round
         self._mark = mark
+        self._escape = f"without `{mark}`" if mark else "in other words"
         self._earlier = earlier or {}
         self._own: dict[str, str] = {}
         self._unknown: dict[str, list[tuple[Place, bool]]] = {}
@@ -139,7 +140,7 @@ class Names:
                 place.finding(
                     "cyclic-reference",
                     f"step {name} refers to itself",
-                    f"refer to an earlier step, or write what is meant without `{self._mark}`",
+                    f"refer to an earlier step, or write what is meant {self._escape}",
                 )
             )
         else:
@@ -166,7 +167,7 @@ class Names:
                 place.finding(
                     "too-many-references",
                     f"more than {_REMEMBERED} amounts could be references to later steps",
-                    f"write amounts without `{self._mark}`",
+                    f"write amounts {self._escape}",
                 )
             )
 
@@ -194,7 +195,7 @@ class Names:
             return place.finding(
                 "forward-reference",
                 f"{self._mark}{name} is a step that comes later",
-                f"put step {name} before it; if no step is meant, write it without `{self._mark}`",
+                f"put step {name} before it; if no step is meant, write it {self._escape}",
             )
         if certain and name not in self._earlier:
             return place.finding(
