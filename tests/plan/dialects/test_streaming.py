@@ -41,6 +41,7 @@ BITS += [
     '{"name": "f", "arguments": ',
 ]
 BITS += ['"label": "v"', '{"heddle": 1, "steps": [', '{"id": "a", "tool": "t"}', "$v.x$", "\ud800"]
+BITS += ["[f(a=1)", "f(", ";", "+", "]\n", '"f(a=1)"', "<function=f>", " for x in y"]
 soups = st.lists(st.sampled_from(BITS), max_size=30).map("".join)
 
 
@@ -95,6 +96,12 @@ HOSTILE = {
     "numbered lines": lambda size: "1. a\n" * (size // 5),
     "comments": lambda size: "[{" + "/*" * (size // 2),
     "calls in a call": lambda size: "1. f(" + "g(" * (size // 2),
+    "calls in a list": lambda size: "[" + "f(a=1)," * (size // 7),
+    "calls in texts": lambda size: "[" + '"f()",' * (size // 6),
+    "lists of calls": lambda size: "[f()]" * (size // 5),
+    "names": lambda size: "[" + "a.b\\_" * (size // 5),
+    "signs after a list": lambda size: "[f()]" + "+ " * (size // 2),
+    "lines with brackets": lambda size: "f(\n" * (size // 3),
     "arguments": lambda size: "1. f(" + "a," * (size // 2) + ")",
     "thoughts": lambda size: "Thought: x\n" * (size // 11),
     "almost ends": lambda size: "<END_OF_PLA>" * (size // 12),

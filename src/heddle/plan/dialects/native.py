@@ -1,12 +1,15 @@
 """The native dialect: tool calls as models write them natively; a plan of one level.
 
     {"id": "call_x", "name": "price", "arguments": {"ticker": "AAPL"}}    a provider's, one a line
+    [price(ticker="AAPL"), news.find(about="AAPL", limit=3)]              as Python writes calls
 
-JSON is read in every shape that `calls` knows, bare, in lists, tags and fences. Native calls
-cannot name a sibling's result, so every argument is literal data: `$1` in it is text.
+JSON is read in every shape that `calls` knows, and in `{"price": {"ticker": "AAPL"}}` and
+`<function=price>{"ticker": "AAPL"}`; lists of calls as `native_calls` says. Both are found bare, in
+lists, tags, fences and prose. Native calls cannot name a sibling's result, so every argument is
+literal data: `$1` in it is text. A sum of numbers (`p=1/6`) is folded; nothing else is computed.
 
 The steps are numbered in order, "1", "2", …. A provider's own id of a call goes to the note.
-A step is final when its object closes.
+A step is final when its object or bracket closes; a call alone in its line, when the line goes on.
 """
 
 from __future__ import annotations
@@ -16,12 +19,14 @@ import re
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, cast
 
-from heddle.plan.dialects.calls import call_of
+from heddle.plan.dialects.calls import Call, call_of
 from heddle.plan.dialects.cursor import SNIPPET, Reading
 from heddle.plan.dialects.literal import Fault
-from heddle.plan.dialects.names import Place
+from heddle.plan.dialects.names import Names, Place
+from heddle.plan.dialects.native_calls import NAME, Calls, Written
+from heddle.plan.dialects.native_literals import Literals
 from heddle.plan.dialects.objects import Closed, Objects, value_of
-from heddle.plan.ir import MISSING, Hole, Origin, Step, nodes_of, qualified
+from heddle.plan.ir import MISSING, Hole, Origin, Step, nodes_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -31,8 +36,16 @@ if TYPE_CHECKING:
 __all__ = ["NativeReader", "fits", "id_for", "likely", "reader", "write"]
 
 _ID = re.compile(r"[1-9][0-9]{0,8}")
-_TAGS = re.compile(r"<\|?/?tool_calls?\|?>")
+_TAGS = re.compile(r"<\|?/?tool_calls?\|?>|<function=")
 _REFERRING = re.compile(r"""\$|["'](?:label|responses|after|depends_on|dependencies)["']""")
+_LISTS = re.compile(
+    rf"""^(?:[ \t>*`\-]|<\|\w++\|>)*+(?:\[\s{{0,99}}+){{1,4}}+["']?{NAME}\(""", re.MULTILINE
+)
+_ALONE = re.compile(rf"\s*+(?:```\w*+\s*+)?+{NAME}\((?:[^\W\d]\w*+\s*+=|\))[^\n]*+[\s`]*+")
+_OTHER = re.compile(r"\)\s*+=\s*+y?[0-9]|\bfor\s++\w++\s++in\b")
+_FUNCTION = re.compile(rf"<function=({NAME})>\Z")
+_NAME = re.compile(NAME)
+_NEAR = 200
 _HINT = 'a call reads {"name": "tool", "arguments": {…}}'
 
 
@@ -45,13 +58,64 @@ class NativeReader(Reading):
 
     def __init__(self, *, round: int = 1) -> None:
         super().__init__()
-        self._round = round
+        self._names = Names(round, None)
+        self._objects = Objects(self._cursor, self)
         self._count = 0
+        self._tagged = ""  # the tool that a tag before an object names
+        self._last = Place("", "", Origin(1, 1), ""), ""  # the last call, and its text
 
     def _read(self) -> Generator[None, None, None]:
-        return Objects(self._cursor, self).read()
+        yield from Calls(self._cursor, self).read()
+
+    # -- calls as Python writes them
+
+    def on_call(self, call: Written) -> bool:
+        """A call has ended; False for prose with brackets."""
+        place = self._place(call.origin, call.snippet)
+        if not call.closed:
+            message = "the call's closing bracket or quote never came"
+            self._dig(
+                Fault("unclosed-call", message, "ask for the whole call again"), place, call.text
+            )
+            return True
+        literals = Literals(call.extent, self._names, place)
+        try:
+            args = literals.read()
+        except Fault as fault:
+            if call.trailing:
+                return False
+            origin = _within(call, fault.offset)
+            self._dig(fault, self._place(origin, call.snippet), call.text)
+            return True
+        if _doubtful(call, args, literals):
+            return False
+        named = _named(args)
+        self._accept(Step(place.step, call.name, named, origin=call.origin), call.text)
+        if named is not args:
+            message = "the object between the brackets was read as the arguments by name"
+            self._emit(place.finding("bad-arguments", message, "write f(a=1)", warning=True))
+        for offset, words in literals.unquoted:
+            fault = Fault("unquoted-text", f"{words[:40]!r} was read as text", "quote texts")
+            self._remark(fault, _within(call, offset), call.snippet, place.step)
+        return True
+
+    def on_continued(self, fault: Fault, origin: Origin, snippet: str) -> None:
+        """Something is done with the result of the last call: it is none."""
+        place, text = self._last
+        finding = Place(place.name, place.step, origin, snippet).finding(
+            fault.code, fault.message, fault.hint
+        )
+        self._emit(Hole(place.step, text, (finding,), place.origin))
 
     # -- JSON, as it is found
+
+    def read_json(self, *, listed: bool) -> Generator[None, None, bool]:
+        """Read an object, or a list of them from its first; whether there was a call in it."""
+        count = self._count
+        found = _FUNCTION.search(self._cursor.segment[-_NEAR:])
+        self._tagged = found[1] if found else ""
+        yield from self._objects.bracket(listed=listed)
+        return self._count > count
 
     def on_object(self, closed: Closed) -> None:
         """A call, or an object around calls."""
@@ -59,17 +123,17 @@ class NativeReader(Reading):
             if closed.fault:
                 self._remark(*closed.fault)
             return
-        snippet = closed.text.split("\n", 1)[0][:SNIPPET]
-        place = self._place(closed.origin, snippet)
+        place = self._place(closed.origin, closed.text.split("\n", 1)[0][:SNIPPET])
         try:
             if closed.fault:
                 fault, origin, line = closed.fault
                 place = self._place(origin, line)
                 raise fault
-            self._accept(_step_of(closed, place))
+            step = _step_of(closed, place, self._tagged)
         except Fault as fault:
-            finding = place.finding(fault.code, fault.message, fault.hint or _HINT)
-            self._accept(Hole(place.step, closed.text, (finding,), closed.origin))
+            self._dig(fault, place, closed.text)
+        else:
+            self._accept(step, closed.text)
 
     def on_field(self, key: str, value: Any, origin: Origin) -> None:
         """A field of an object: nothing to do until it closes."""
@@ -80,34 +144,69 @@ class NativeReader(Reading):
         self._remark(fault, origin, self._cursor.snippet)
 
     def on_fault(self, fault: Fault, origin: Origin, snippet: str) -> None:
-        """The text around the calls cannot be read."""
+        """Something is wrong around the calls."""
         self._remark(fault, origin, snippet)
 
     # -- pieces
 
     def _place(self, origin: Origin, snippet: str) -> Place:
-        """The place of the next call."""
+        """A place in the next call."""
         name = str(self._count + 1)
-        return Place(name, qualified(self._round, name), origin, snippet)
+        return Place(name, self._names.id_of(name), origin, snippet)
 
-    def _accept(self, entry: Step | Hole) -> None:
+    def _accept(self, entry: Step | Hole, text: str) -> None:
+        self._last = self._place(entry.origin or Origin(1, 1), ""), text
         self._count += 1
         self._emit(entry)
 
-    def _remark(self, fault: Fault, origin: Origin, snippet: str) -> None:
-        place = Place("", "", origin, snippet)
+    def _dig(self, fault: Fault, place: Place, text: str) -> None:
+        finding = place.finding(fault.code, fault.message, fault.hint or _HINT)
+        self._accept(Hole(place.step, text, (finding,), place.origin), text)
+
+    def _remark(self, fault: Fault, origin: Origin, snippet: str, step: str = "") -> None:
+        place = Place("", step, origin, snippet)
         self._emit(place.finding(fault.code, fault.message, fault.hint or _HINT))
 
 
-def _step_of(closed: Closed, place: Place) -> Step:
+def _doubtful(call: Written, args: Mapping[str, Value], literals: Literals) -> bool:
+    """Whether a call alone may be prose: it is, unless its arguments are data with names."""
+    if not call.alone or not (call.trailing or literals.unquoted):
+        return False
+    return (
+        not args
+        or any(name.isdigit() for name in args)
+        or bool(call.trailing and literals.unquoted)
+    )
+
+
+def _named(args: dict[str, Value]) -> dict[str, Value]:
+    """The arguments of a call; those of `f({"a": 1})` are the object's own."""
+    lone = args.get("0") if len(args) == 1 else None
+    if isinstance(lone, dict) and lone:
+        return cast("dict[str, Value]", lone)
+    return args
+
+
+def _within(call: Written, offset: int) -> Origin:
+    """The place of an offset in a call's arguments."""
+    text = call.extent.text
+    lines = text.count("\n", 0, offset)
+    if not lines:
+        return Origin(call.body.line, call.body.column + offset)
+    return Origin(call.body.line + lines, offset - text.rfind("\n", 0, offset))
+
+
+def _step_of(closed: Closed, place: Place, tagged: str) -> Step:
     """The step that an object is.
 
     Raises:
         Fault: it is no call, or more than a native call can be.
     """
     call = call_of(closed.data)
+    if tagged and closed.alone:
+        call = Call(tagged, "", closed.data)
     if call is None:
-        raise Fault("bad-call", "an object stands where a call should, and is no call", _HINT)
+        call = _keyed(closed.data)
     note = call.fields.pop("note", "")
     if call.fields:
         message = f"a native call has no {', '.join(call.fields)[:60]}"
@@ -115,6 +214,19 @@ def _step_of(closed: Closed, place: Place) -> Step:
     if call.label and call.label != place.name:
         note = f"{call.label}\n{note}" if note else call.label
     return Step(place.step, call.tool, _arguments(call.args), note=note, origin=place.origin)
+
+
+def _keyed(data: dict[str, Any]) -> Call:
+    """The call that `{"tool": {arguments}}` is.
+
+    Raises:
+        Fault: it is none.
+    """
+    if len(data) == 1:
+        [(name, args)] = data.items()
+        if isinstance(args, dict) and _NAME.fullmatch(name):
+            return Call(name.replace("\\_", "_"), "", args)
+    raise Fault("bad-call", "an object stands where a call should, and is no call", _HINT)
 
 
 def _arguments(args: Any) -> dict[str, Value]:
@@ -128,7 +240,8 @@ def _arguments(args: Any) -> dict[str, Value]:
     if args is None:
         return {}
     if isinstance(args, dict):
-        return dict(cast("dict[str, Any]", args))
+        named = cast("dict[str, Any]", args)
+        return {name.replace("\\_", "_"): value for name, value in named.items()}
     listed = cast("list[Any]", args if isinstance(args, list) else [args])
     return {str(count): value for count, value in enumerate(listed)}
 
@@ -139,8 +252,15 @@ def reader(*, round: int = 1, earlier: Mapping[str, str] | None = None) -> Nativ
 
 
 def likely(text: str) -> float:
-    """How much a text looks like this dialect: calls in tags, and none names another's result."""
-    return 0.85 if _TAGS.search(text) and not _REFERRING.search(text) else 0.0
+    """How much a text looks like this dialect: calls in a list or in tags, or one alone.
+
+    Calls in JSON are the `json` dialect's, which reads their references too, if they have any.
+    """
+    if _TAGS.search(text) and not _REFERRING.search(text):
+        return 0.85
+    if _LISTS.search(text):
+        return 0.3 if _OTHER.search(text) else 0.9
+    return 0.4 if _ALONE.fullmatch(text) else 0.0
 
 
 def fits(id: str) -> bool:
