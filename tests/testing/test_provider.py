@@ -2,13 +2,18 @@
 
 import asyncio
 import json
+from itertools import takewhile
 
 import httpx2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from heddle.models.openai import OpenAIModel
+from heddle.models.protocol import Message, Request, ToolCall, Usage
 from heddle.models.replay import Row
+from heddle.plan.spec import ToolSpec
+from heddle.testing.chat_request import Prompt, PromptCache
 from heddle.testing.clock import run_virtual
 from heddle.testing.provider import Fault, Reply, SimulatedProvider, _Bucket, pieces_of
 
@@ -169,6 +174,112 @@ def test_a_prompt_seen_before_is_cached_in_whole_blocks():
     responses = posted(provider, ask(prompt), ask(prompt + "and more"), ask("other" + prompt))
     usages = [response.json()["usage"] for response in responses]
     assert [usage["prompt_tokens_details"]["cached_tokens"] for usage in usages] == [0, 192, 0]
+
+
+CALLS = (ToolCall("c1", "price", '{"of": "AAPL"}'), ToolCall("c2", "now", "{}"))
+
+
+def test_calls_are_streamed_after_the_text_each_with_a_head_and_pieces():
+    (response,) = posted(SimulatedProvider([Reply("Hm.", calls=CALLS)]), ask(stream=True))
+    choices = [event["choices"][0] for event in events(response)]
+    first, *parts = [choice["delta"] for choice in choices[:-1]]
+    assert first == {"content": "Hm."}
+    entries = [part["tool_calls"][0] for part in parts]
+    heads = [entry for entry in entries if "id" in entry]
+    assert [(head["index"], head["id"], head["function"]["name"]) for head in heads] == [
+        (0, "c1", "price"),
+        (1, "c2", "now"),
+    ]
+    for index, call in enumerate(CALLS):
+        said = [entry["function"]["arguments"] for entry in entries if entry["index"] == index]
+        assert "".join(said) == call.arguments
+    assert choices[-1]["finish_reason"] == "tool_calls"
+
+
+def test_calls_stand_in_a_whole_reply_and_in_replay_rows():
+    provider = SimulatedProvider([Reply(calls=CALLS), Row(("a", "b", *CALLS))])
+    first, second = [one.json()["choices"][0] for one in posted(provider, ask(), ask())]
+    assert first["message"]["content"] is None
+    assert first["finish_reason"] == second["finish_reason"] == "tool_calls"
+    assert first["message"]["tool_calls"] == second["message"]["tool_calls"]
+    assert second["message"]["content"] == "ab"
+    assert [call["function"]["name"] for call in first["message"]["tool_calls"]] == ["price", "now"]
+
+
+def test_a_model_without_tools_refuses_requests_that_offer_some():
+    tools = [{"type": "function", "function": {"name": "f"}}]
+    provider = SimulatedProvider(faults=["no-tools", "no-tools"])
+    refused, answered = posted(provider, ask(tools=tools), ask())
+    assert (refused.status_code, answered.status_code) == (400, 200)
+    assert "does not support tools" in refused.text
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        ask(tools=[7]),
+        ask(tools=7),
+        {"messages": [{"role": "assistant", "content": None, "tool_calls": [{"id": "c"}]}]},
+        {"messages": [{"role": "user"}]},
+    ],
+)
+def test_tools_and_calls_that_make_no_sense_are_refused(body):
+    (response,) = posted(SimulatedProvider(), body)
+    assert response.status_code == 400
+
+
+def counted(provider: SimulatedProvider, *requests: Request) -> list[Usage]:
+    """The usage that a model reports for each request."""
+
+    async def run() -> list[Usage]:
+        async with provider:
+            model = OpenAIModel("m", base_url=provider.base_url)
+            usages = [[piece async for piece in model.stream(one)][-1] for one in requests]
+            await model.aclose()
+            return usages
+
+    return asyncio.run(run())
+
+
+def test_tokens_can_be_characters_of_all_that_a_model_reads_and_writes():
+    tools = (ToolSpec("price", "In USD.", {"type": "object", "properties": {"é": {}}}),)
+    turns = (Message("user", "né"), Message("assistant", "", CALLS), Message("tool", "1", (), "c1"))
+    request = Request(turns, tools=tools)
+    (usage,) = counted(SimulatedProvider([Reply("Hm.", calls=CALLS)], count=len), request)
+    assert usage.input_tokens == request.characters
+    assert usage.output_tokens == len("Hm.") + sum(call.characters for call in CALLS)
+
+
+def test_exactly_the_longest_beginning_in_common_with_an_earlier_prompt_is_cached():
+    def prompt(*contents: str) -> Request:
+        return Request(tuple(Message("user", content) for content in contents))
+
+    usages = counted(
+        SimulatedProvider(count=len, cache_block=1),
+        prompt("abcdef"),
+        prompt("abcxyz", "1"),
+        prompt("abcxyz", "123"),
+        prompt("abc", "xyz"),  # another message is another prompt, though the text is the same
+        prompt("abcdef"),
+        prompt("bcdef"),
+        Request((Message("system", "abcdef"),)),
+        Request((Message("user", "abcdef"),), tools=(ToolSpec("f"),)),  # tools are read first
+    )
+    assert [usage.cached_input_tokens for usage in usages] == [0, 3, 7, 3, 6, 0, 0, 0]
+
+
+@given(st.lists(st.lists(st.text("ab", max_size=4), min_size=1, max_size=3), max_size=8))
+def test_the_cache_finds_what_comparing_with_every_earlier_prompt_would(conversations):
+    cache, earlier = PromptCache(len, 1), []
+    for contents in conversations:
+        turns = [{"role": "user", "content": content} for content in contents]
+        prompt = Prompt.read({"messages": turns})
+        marked = "".join(f"<{content}" for content in contents)
+        pairs = [zip(marked, other, strict=False) for other in earlier]
+        same = [takewhile(lambda pair: pair[0] == pair[1], each) for each in pairs]
+        shared = [sum(a != "<" for a, _ in each) for each in same]
+        assert cache.cached_tokens(prompt) == max(shared, default=0)
+        earlier.append(marked)
 
 
 def test_more_requests_than_the_rate_are_refused_with_the_wait():
