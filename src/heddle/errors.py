@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from heddle.models.protocol import Usage
     from heddle.plan.findings import Finding
 
 __all__ = [
@@ -91,9 +92,14 @@ class ModelError(HeddleError):
         provider: the provider's name, as in `openai:gpt-5-mini`.
         retryable: whether the same request may succeed later.
         retry_after_s: the provider's own wish in seconds, a floor and not an estimate.
+        usage: what was spent before it failed (a `heddle.models.Usage`), where somebody counted:
+            the `llm` tool does, whose failure would else take its tokens with it.
+        cost_usd: the price of that, where it is known.
     """
 
     exit_status = 4
+    usage: Usage | None = None
+    cost_usd: float | None = None
 
     def __init__(
         self,

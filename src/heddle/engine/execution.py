@@ -101,7 +101,8 @@ class Workshop:
         worker = (models or {}).get("worker") or (models or {}).get("")
         self.tools = {**_LANGUAGE, **tools}
         if worker is not None and LLM_SPEC.name not in self.tools:
-            self.tools[LLM_SPEC.name] = llm_tool(worker)
+            stall_s = self.limits.stall_timeout_s
+            self.tools[LLM_SPEC.name] = llm_tool(worker, stall_timeout_s=stall_s)
         self.specs = specs_of(self.tools)
         if LLM_SPEC.name not in self.tools:
             del self.specs[LLM_SPEC.name]  # nobody to ask: no plan may call it

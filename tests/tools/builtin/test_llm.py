@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from heddle.errors import ToolFailed
+from heddle.errors import ModelError, ToolFailed
 from heddle.models.protocol import Request, Usage
+from heddle.testing import STALL, ScriptedModel, run_virtual
 from heddle.tools.builtin.llm import LLM_SPEC, llm_tool
 from heddle.tools.function import Metered, tool
 
@@ -101,6 +102,41 @@ def test_nothing_in_the_context_can_end_its_block(context: Any):
     assert content.count("<") == 2  # the two marks are ours
     assert content.endswith("\n</data>")
     assert json.loads(data_of(request)) == context
+
+
+def failed(script: list, **options: Any) -> ModelError:
+    model = ScriptedModel([script])
+    with pytest.raises(ModelError) as caught:
+        run_virtual(llm_tool(model, **options).invoke({"instruction": "abcd"}))
+    return caught.value
+
+
+def test_a_call_that_fails_tells_what_it_has_spent():
+    cut = ModelError("closed", code="cut", provider="p", retryable=True)
+    error = failed(["forty", "-two", cut])
+    assert error is cut
+    assert error.usage is not None
+    assert error.usage.output_tokens == 3
+    assert error.usage.estimated
+    assert error.usage.input_tokens > 0
+
+
+def test_a_call_that_fails_before_a_word_has_spent_nothing():
+    error = failed([ModelError("no", code="unreachable", provider="p")])
+    assert error.usage == Usage()
+
+
+def test_a_model_that_falls_silent_is_given_up():
+    error = failed([(59.0, "a"), (59.0, "b"), STALL], stall_timeout_s=60)
+    assert (error.code, error.retryable) == ("stalled", True)
+    assert "60 s" in error.message
+    assert error.usage is not None
+    assert error.usage.output_tokens == 1
+
+
+def test_without_a_bound_it_waits_as_long_as_the_model_takes():
+    value = run_virtual(llm_tool(ScriptedModel([[(9999.0, "a")]])).invoke({"instruction": "x"}))
+    assert value.value == "a"
 
 
 def test_arguments_are_checked_like_any_tools():

@@ -7,17 +7,19 @@ system message, and with `<` escaped, so that nothing in it can end the block.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from heddle.errors import ModelError
 from heddle.plan.spec import ToolSpec
 from heddle.tools.function import Metered, Tool, tool
 
 if TYPE_CHECKING:
-    from heddle.models.protocol import Model
+    from heddle.models.protocol import Model, Request, ToolCall, Usage
 
 __all__ = ["LLM_SPEC", "llm_tool"]
 
@@ -47,8 +49,15 @@ LLM_SPEC = ToolSpec(
 plan needs no pydantic."""
 
 
-def llm_tool(model: Model, *, name: str = "llm") -> Tool:
+def llm_tool(model: Model, *, name: str = "llm", stall_timeout_s: float | None = None) -> Tool:
     """A tool that asks a model: `llm(instruction, context=None)`, its text with what it cost.
+
+    A call that fails raises the model's own `ModelError`, with the usage until then.
+
+    Args:
+        model: the one that is asked.
+        name: the tool's.
+        stall_timeout_s: seconds of silence after which a call fails; None for the model's own.
 
     Raises:
         ConfigError: the name cannot be a tool's.
@@ -62,26 +71,78 @@ def llm_tool(model: Model, *, name: str = "llm") -> Tool:
             instruction: what to do, complete in itself: the model sees nothing else.
             context: results of earlier steps, or other data, to work on.
         """
-        return cast("str", await _ask(model, instruction, context))  # a Metered one
+        return cast(
+            "str", await _ask(model, instruction, context, stall_timeout_s)
+        )  # a Metered one
 
     spec = replace(LLM_SPEC, name=name, provider=model.provider)
     return Tool(spec, llm.__wrapped__, llm.invoke, blocking=False)
 
 
-async def _ask(model: Model, instruction: str, context: Any) -> Metered:
-    from heddle.models.prices import cost_usd
-    from heddle.models.protocol import Message, Request, Usage
+async def _ask(model: Model, instruction: str, context: Any, stall_s: float | None) -> Metered:
+    from heddle.models.protocol import Message, Request
 
     messages = (Message("system", _prompt()), Message("user", _question(instruction, context)))
-    pieces: list[str] = []
-    usage = Usage()
-    async for piece in model.stream(Request(messages=messages, role="worker", round=1)):
+    heard = _Heard(model, Request(messages=messages, role="worker", round=1))
+    try:
+        await heard.listen(stall_s)
+    except ModelError as error:
+        error.usage, error.cost_usd = heard.spent()
+        raise
+    usage, cost_usd = heard.spent()
+    return Metered("".join(heard.texts).strip(), usage, cost_usd)
+
+
+class _Heard:
+    """What has come of one reply."""
+
+    def __init__(self, model: Model, request: Request) -> None:
+        self.texts: list[str] = []
+        self._model = model
+        self._request = request
+        self._usage: Usage | None = None
+
+    async def listen(self, stall_s: float | None) -> None:
+        """Take the whole reply, unless the model falls silent.
+
+        Raises:
+            ModelError: its own, or `stalled`.
+        """
+        now = asyncio.get_running_loop().time
+        watch = asyncio.timeout(stall_s)
+        try:
+            async with watch:
+                async for piece in self._model.stream(self._request):
+                    self._take(piece)
+                    if stall_s is not None:
+                        watch.reschedule(now() + stall_s)
+        except TimeoutError:
+            if not watch.expired():
+                raise  # the model's own
+            raise ModelError(
+                f"no text for {stall_s:g} s",
+                code="stalled",
+                provider=self._model.provider,
+                hint="raise limits.stall_timeout_s, or look at the provider's status",
+                retryable=True,
+            ) from None
+
+    def spent(self) -> tuple[Usage, float | None]:
+        """Tokens and their price: as reported, else an estimate of what came, else nothing."""
+        from heddle.models.prices import cost_usd
+        from heddle.models.protocol import Usage, estimated_usage
+
+        size = sum(map(len, self.texts))
+        usage = self._usage or (estimated_usage(self._request, size) if size else Usage())
+        return usage, cost_usd(self._model.provider, self._model.name, usage)
+
+    def _take(self, piece: str | ToolCall | Usage) -> None:
+        from heddle.models.protocol import Usage
+
         if isinstance(piece, str):
-            pieces.append(piece)
+            self.texts.append(piece)
         elif isinstance(piece, Usage):
-            usage = piece
-    cost = cost_usd(model.provider, model.name, usage)
-    return Metered("".join(pieces).strip(), usage, cost)
+            self._usage = piece
 
 
 def _question(instruction: str, context: Any) -> str:
