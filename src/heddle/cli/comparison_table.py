@@ -53,15 +53,15 @@ class _Cell(NamedTuple):
 
 def _give_rows(rows: Sequence[Sequence[_Cell]]) -> None:
     widths = _widths(rows)
+    left = {0, len(widths) - 1}
     room = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     if room is not None and sum(widths) + 2 * len(widths) > room:
         rows = list(zip(*rows, strict=True))
-        widths = _widths(rows)
+        widths, left = _widths(rows), {0}
     for at, row in enumerate(rows):
         parts: list[tuple[str, str]] = []
         for place, (cell, width) in enumerate(zip(row, widths, strict=True)):
-            left = place in (0, len(row) - 1)
-            padded = cell.shown.ljust(width) if left else cell.shown.rjust(width)
+            padded = cell.shown.ljust(width) if place in left else cell.shown.rjust(width)
             parts += [(padded, "bold" if cell.best or not at else ""), ("  ", "")]
         say_parts(parts)
 

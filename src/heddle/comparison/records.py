@@ -118,11 +118,17 @@ def record_of(key: Key, result: RunResult, replayed: tuple[str, ...] = ()) -> Ru
 def _bars(state: RunState) -> Iterator[Bar]:
     for call in state.calls:
         status = "model" if call.code in ("", "stopped") else "model-failed"
-        yield Bar(call.role, status, call.started_at, call.at, call.first_token_at)
+        yield _bar_of(call.role, status, call.started_at, call.at, call.first_token_at)
     for step in state.steps.values():
         if step.started_s is not None:
             ended = state.last_s if step.finished_s is None else step.finished_s
-            yield Bar(step.step.tool if step.step else "", step.status, step.started_s, ended)
+            name = step.step.tool if step.step else ""
+            yield _bar_of(name, step.status, step.started_s, ended)
+
+
+def _bar_of(name: str, status: str, start: float, end: float, first: float | None = None) -> Bar:
+    """Microseconds are enough."""
+    return Bar(name, status, round(start, 6), round(end, 6), first and round(first, 6))
 
 
 # -- as JSON -------------------------------------------------------------------------------------
@@ -130,11 +136,7 @@ def _bars(state: RunState) -> Iterator[Bar]:
 
 def record_to_json(record: RunRecord) -> dict[str, Any]:
     """A record as a line of the results file holds it."""
-    return {**asdict(record), "bars": [_rounded(bar) for bar in record.bars]}
-
-
-def _rounded(bar: Bar) -> list[Any]:
-    return [round(part, 6) if isinstance(part, float) else part for part in bar]
+    return {**asdict(record), "bars": [list(bar) for bar in record.bars]}
 
 
 def record_from_json(value: object) -> RunRecord:
