@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 __all__ = ["AbstractionReader", "fits", "id_for", "likely", "reader", "write"]
 
 _RUN = re.compile(r"[^\[\]\n]++")
+_DEEP = re.compile(r"\[++")
 _OPEN = 32  # brackets within brackets; deeper ones are text
 _LINES = 8  # a bracket that is open for so many lines, or over an empty one, is text
 _SEEN = 400  # characters of a bracket that are looked at to find that it lacks something
@@ -125,10 +126,10 @@ class AbstractionReader(Reading):
         """An opening bracket, which may show that the one before it never closed."""
         cursor = self._cursor
         self._give_up()
-        if len(self._open) < _OPEN:
-            self._open.append(
-                _Open(len(self._parts), self._size, cursor.origin, cursor.snippet + "[")
-            )
+        if len(self._open) >= _OPEN:
+            self._add(cursor.take_run(_DEEP))
+            return
+        self._open.append(_Open(len(self._parts), self._size, cursor.origin, cursor.snippet + "["))
         cursor.take(cursor.pos + 1)
         self._add("[")
 
@@ -169,8 +170,9 @@ class AbstractionReader(Reading):
             if all(isinstance(part, str) for part in self._parts[open.part :]):
                 self._parts[open.part :] = [f"[{content}]"]
             return
-        if content.endswith("\\") and open.part and self._parts[open.part - 1] == "\\":
-            self._parts[open.part - 1] = ""  # \[ … \] of LaTeX
+        before = self._parts[open.part - 1] if open.part else ""
+        if content.endswith("\\") and isinstance(before, str):
+            self._parts[open.part - 1] = before.removesuffix("\\")  # \[ … \] of LaTeX
         self._parts[open.part :] = [Mark(bracket.name, f"[{content}]")]
         self._accept(open, bracket, content)
 

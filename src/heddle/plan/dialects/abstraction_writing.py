@@ -32,7 +32,7 @@ _TOOL = re.compile(r"[^\W\d][\w.\-]*+")
 _KEYWORD = re.compile(r"[^\W\d][\w-]*+")
 _FIELD = re.compile(r"[^\W\d]\w*+")
 _KEY = re.compile(r"""[^"'\\\]\[.\x00-\x1f\ud800-\udfff]++""")
-_UNSAFE = re.compile(r"[\[\]\x7f-\x9f\u2028\u2029]|[A-Za-z](?=_?\{?[0-9])|\$(?=\{?input\.)")
+_UNSAFE = re.compile(r"\\.|[\[\]\x7f-\x9f\u2028\u2029]|[A-Za-z](?=_?\{?[0-9])|\$(?=\{?input\.)")
 _PLAIN = Step("", "")
 _UNSAID = tuple(
     field.name
@@ -61,6 +61,8 @@ def write(plan: Plan) -> str:
     """
     if plan.holes:
         raise ValueError(f"step {plan.holes[0].id} is a hole: repair it first")
+    if not plan.steps:
+        raise ValueError("an abstract chain has at least one step")
     brackets = list(_brackets(plan.steps))
     if plan.output is None:
         return _checked(plan, ["\n".join([*brackets, ""])])
@@ -276,7 +278,7 @@ def _value(value: Value) -> str:
         return f'"{_piece(value)}"'
     if isinstance(value, dict):
         pairs = cast("dict[str, Any]", value).items()
-        return f"{{{', '.join(f'{_quoted(key)}: {_value(item)}' for key, item in pairs)}}}"
+        return f"{{{', '.join(f'{_value(key)}: {_value(item)}' for key, item in pairs)}}}"
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(map(_value, cast('list[Any]', value)))}]"
     if value is None or isinstance(value, (bool, int, float)):
@@ -287,14 +289,15 @@ def _value(value: Value) -> str:
 def _piece(part: Any) -> str:
     """A part of a quoted text, with everything escaped that would be read as something else."""
     if isinstance(part, str):
-        return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", _quoted(part)[1:-1])
+        return _UNSAFE.sub(_escaped, json.dumps(sound(part), ensure_ascii=False)[1:-1])
     if isinstance(part, (Ref, Input)):
         return _mention(part, "a", "a")
     raise ValueError(f"the abstraction dialect has no {type(part).__name__}")
 
 
-def _quoted(text: str) -> str:
-    return json.dumps(sound(text), ensure_ascii=False)
+def _escaped(found: re.Match[str]) -> str:
+    """A character as its code; what JSON has escaped stays as it is."""
+    return found[0] if found[0][0] == "\\" else f"\\u{ord(found[0]):04x}"
 
 
 def _input(node: Input) -> str:
