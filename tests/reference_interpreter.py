@@ -1,6 +1,7 @@
 """What a plan means, one step after the other: the judge of the scheduler, and none of its code.
 
-Steps run in plan order, which is an order of dependencies, and each ends before the next begins.
+Steps run in plan order, which is an order of dependencies, and each ends before the next begins;
+so do the elements of a map.
 Nothing here knows of time: a behaviour says whether a call outlasts its deadline.
 """
 
@@ -8,10 +9,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from heddle.plan.ir import MISSING, Choose, Hole, Input, Ref, Step, Template
+from heddle.plan.ir import MISSING, Choose, Hole, Input, Item, Ref, Step, Template
 
 Tool = Callable[[dict[str, Any]], Any]
 """Filled arguments to a value; it raises `Fails` or `Hangs` instead of what the real one does."""
@@ -31,12 +32,19 @@ class Skips(Exception):
 
 @dataclass
 class Outcome:
-    """How a step ended. `code` leaves out which of several bad inputs came first."""
+    """How a step ended. `code` leaves out which of several bad inputs came first.
+
+    Attributes:
+        items: of a map that had a list, how each element ended.
+        spared: whether the plan itself said that there is to be no value.
+    """
 
     status: str
     code: str = ""
     value: Any = None
     usable: bool = False
+    items: list[Outcome] | None = None
+    spared: bool = field(default=False, compare=False)
 
 
 def interpret(
@@ -67,25 +75,106 @@ def interpret(
 def _run(
     step: Step, ended: dict[str, Outcome], tool: Tool, inputs: Mapping[str, Any], writes: bool
 ) -> Outcome:
+    mapped = step.over is not MISSING
+    of_item = step.when is not None and isinstance(step.when.subject, Item)
     try:
-        if not all(ended[id].usable for id in _needed(step)):
+        if not all(ended[id].usable for id in _needed(step, ended)):
             raise Skips("upstream")
-        if step.when is not None:
-            answer = _value(step.when.subject, ended, inputs)
-            if not isinstance(answer, bool):
-                raise Fails("bad-guard")
-            if answer is step.when.negated:
-                raise Skips("guard-false")
-        value = tool({name: _value(arg, ended, inputs) for name, arg in step.args.items()})
-        return Outcome("done", "", value, usable=True)
+        if not of_item:
+            _guard(step, ended, inputs)
+        if not mapped:
+            return _call(step, ended, tool, inputs, writes)
+        for choice in _choices(step.args):
+            _value(choice, ended, inputs)
+        values, before = _elements(step, ended, inputs)
     except Skips as skip:
-        return Outcome("skipped", str(skip))
-    except Hangs:
-        if writes:
-            return Outcome("unknown", "timed-out")
-        return _failed(step, "timed-out")
+        return Outcome("skipped", str(skip), spared=str(skip) == "guard-false")
+    except Fails as failure:
+        return Outcome("failed", str(failure)) if mapped else _failed(step, str(failure))
+    items = []
+    for value, earlier in zip(values, before, strict=True):
+        if earlier is None or earlier.usable:
+            items.append(_element(step, ended, tool, {**inputs, _ITEM: value}, writes))
+        else:
+            items.append(Outcome("skipped", "upstream", spared=earlier.spared))
+    return _joined(items)
+
+
+_ITEM = " item"  # a name that no input has
+
+
+def _elements(
+    step: Step, ended: dict[str, Outcome], inputs: Mapping[str, Any]
+) -> tuple[list[Any], list[Outcome | None]]:
+    """The list of a map, and how the elements ended that it follows, if it follows a map."""
+    over = step.over
+    source = ended[over.step].items if isinstance(over, Ref) and not over.path else None
+    values = ended[over.step].value if source is not None else _value(over, ended, inputs)
+    if not isinstance(values, list):
+        raise Fails("not-a-list")
+    if step.bound is not None and len(values) > step.bound:
+        raise Fails("too-wide")
+    return values, [*source] if source is not None else [None] * len(values)
+
+
+def _element(
+    step: Step, ended: dict[str, Outcome], tool: Tool, inputs: Mapping[str, Any], writes: bool
+) -> Outcome:
+    try:
+        if step.when is not None and isinstance(step.when.subject, Item):
+            _guard(step, ended, inputs)
+        return _call(step, ended, tool, inputs, writes)
+    except Skips as skip:
+        return Outcome("skipped", str(skip), spared=True)
     except Fails as failure:
         return _failed(step, str(failure))
+
+
+def _joined(items: list[Outcome]) -> Outcome:
+    """What a map is, by what its elements are."""
+    values = [item.value for item in items]
+    lacking = [item for item in items if not (item.usable or item.spared)]
+    statuses = [item.status for item in items]
+    if "unknown" in statuses:
+        return Outcome("unknown", "timed-out", values, usable=False, items=items)
+    if "failed" in statuses:
+        return Outcome("failed", "items-failed", values, usable=not lacking, items=items)
+    if lacking:
+        return Outcome("failed", "upstream", values, usable=False, items=items)
+    return Outcome("done", "", values, usable=True, items=items)
+
+
+def _guard(step: Step, ended: dict[str, Outcome], inputs: Mapping[str, Any]) -> None:
+    if step.when is None:
+        return
+    answer = _value(step.when.subject, ended, inputs)
+    if not isinstance(answer, bool):
+        raise Fails("bad-guard")
+    if answer is step.when.negated:
+        raise Skips("guard-false")
+
+
+def _call(
+    step: Step, ended: dict[str, Outcome], tool: Tool, inputs: Mapping[str, Any], writes: bool
+) -> Outcome:
+    try:
+        value = tool({name: _value(arg, ended, inputs) for name, arg in step.args.items()})
+        return Outcome("done", "", value, usable=True)
+    except Hangs:
+        return Outcome("unknown", "timed-out") if writes else _failed(step, "timed-out")
+    except Fails as failure:
+        return _failed(step, str(failure))
+
+
+def _choices(value: Any) -> Iterable[Choose]:
+    match value:
+        case Choose():
+            yield value
+        case list():
+            for item in value:
+                yield from _choices(item)
+        case dict():
+            yield from _choices(list(value.values()))
 
 
 def _failed(step: Step, code: str) -> Outcome:
@@ -94,8 +183,11 @@ def _failed(step: Step, code: str) -> Outcome:
     return Outcome("failed", code, step.default, usable=True)
 
 
-def _needed(step: Step) -> list[str]:
-    """The steps that must have a value: all but the options of a choice."""
+def _needed(step: Step, ended: Mapping[str, Outcome]) -> list[str]:
+    """The steps that must have a value: all but the options of a choice.
+
+    A map that runs over another map's list needs only the elements.
+    """
 
     def walk(value: Any) -> Iterable[str]:
         match value:
@@ -108,7 +200,10 @@ def _needed(step: Step) -> list[str]:
                 yield from walk(list(value.values()))
 
     subject = step.when.subject if step.when is not None else None
-    return [*walk([step.args, subject]), *step.after]
+    over = step.over if step.over is not MISSING else None
+    if isinstance(over, Ref) and not over.path and ended[over.step].items is not None:
+        over = None
+    return [*walk([step.args, subject, over]), *step.after]
 
 
 def _value(value: Any, ended: dict[str, Outcome], inputs: Mapping[str, Any]) -> Any:
@@ -117,6 +212,8 @@ def _value(value: Any, ended: dict[str, Outcome], inputs: Mapping[str, Any]) -> 
             return _part(ended[id].value, path)
         case Input(name=name, path=path):
             return _part(inputs[name], path)
+        case Item(path=path):
+            return _part(inputs[_ITEM], path)
         case Choose(options=options):
             tried = [option for option in options if ended[option.step].status != "skipped"]
             if not tried:

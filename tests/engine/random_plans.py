@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
 
 from heddle.errors import ToolFailed
-from heddle.plan.ir import MISSING, Choose, Hole, Input, Ref, Step, Template, When
+from heddle.plan.ir import MISSING, Choose, Hole, Input, Item, Ref, Step, Template, When
 from heddle.plan.limits import Limits
 from heddle.plan.spec import ToolSpec
 from reference_interpreter import Fails, Hangs
@@ -58,9 +58,18 @@ def value_of(args: dict[str, Any]) -> Any:
     return {"id": digest[:6], "yes": True, "no": False, "list": [digest[6:9], {"$ref": "1"}]}
 
 
+def kind_of(case: Case, args: dict[str, Any]) -> str | None:
+    """What the tool does; of a map, it does so to some of its elements."""
+    kind = case.kinds.get(args["me"])
+    if "item" not in args or kind is None:
+        return kind
+    digest = hashlib.md5(json.dumps(args["item"], sort_keys=True).encode()).digest()
+    return kind if digest[0] % 3 == 0 else None
+
+
 def reference_tool(case: Case, args: dict[str, Any]) -> Any:
     """What the reference interpreter calls."""
-    kind = case.kinds.get(args["me"])
+    kind = kind_of(case, args)
     if kind in ("hangs", "swallows"):
         raise Hangs
     if kind is not None:
@@ -78,7 +87,7 @@ class WildTools:
     async def call(self, tool: str, args: dict[str, Any], attempt: int) -> Any:
         me = args["me"]
         self.calls.append(me)
-        kind = self.case.kinds.get(me)
+        kind = kind_of(self.case, args)
         if seconds := self.case.seconds[me]:
             await asyncio.sleep(seconds)
         if kind == "hangs":
@@ -117,6 +126,8 @@ class _Maker:
     def __init__(self, seed: int) -> None:
         self.random = Random(seed)
         self.ids: list[str] = []
+        self.maps: list[str] = []
+        self.in_map = False
 
     def chance(self, share: float) -> bool:
         return self.random.random() < share
@@ -132,6 +143,8 @@ class _Maker:
     def value(self, depth: int = 0) -> Any:
         pick = self.random.random()
         if not self.ids or pick < 0.15:
+            if self.in_map and self.chance(0.5):
+                return self.item()
             return self.random.choice([1, 2.5, None, True, "$1 {0}", [1, [2]], {"a": {"b": "#E1"}}])
         if pick < 0.45:
             return self.ref()
@@ -146,6 +159,37 @@ class _Maker:
         if pick < 0.85:
             return [self.value(depth + 1) for _ in range(self.random.randint(0, 3))]
         return {f"k{n}": self.value(depth + 1) for n in range(self.random.randint(0, 3))}
+
+    def item(self) -> Item:
+        return Item(self.random.choice([(), (), (), ("id",), ("list", 1)]))
+
+    def over(self) -> Any:
+        """What a map runs over: most often a list, or another map."""
+        pick = self.random.random()
+        if self.maps and pick < 0.5:
+            return Ref(self.random.choice(self.maps[-4:]))
+        if not self.ids or pick < 0.7:
+            return [self.value(1) for _ in range(self.random.choice([0, 1, 3, 5]))]
+        if pick < 0.8:
+            return Choose((Ref(self.ref().step), Ref(self.ref().step)))
+        return self.random.choice(
+            [Ref(self.ref().step, ("list",)), Input("mail", ("to",)), self.ref()]
+        )
+
+    def mapped(self, step: Step) -> Step:
+        """The same step as a map."""
+        over = self.over()
+        self.in_map = True
+        count = self.random.choice([0, 1, 2])
+        args = {"me": step.id, "item": Item(), **{f"a{n}": self.value() for n in range(count)}}
+        self.in_map = False
+        self.maps.append(step.id)
+        when = step.when
+        if self.chance(0.2):
+            path = self.random.choice([("yes",), ("yes",), ("no",)])
+            when = When(Item(path if self.chance(0.9) else ()), self.chance(0.3))
+        bound = self.random.choice([None, None, None, 4])
+        return replace(step, args=args, over=over, when=when, bound=bound)
 
     def guard(self) -> When | None:
         if not self.ids or not self.chance(0.15):
@@ -178,9 +222,10 @@ class _Maker:
 
 
 def make_case(seed: int, size: int | None = None) -> Case:
-    """A random plan; the mean size is 23 steps."""
+    """A random plan, of an odd seed one with maps; the mean size is 23 steps."""
     maker = _Maker(seed)
     random = maker.random
+    maps = seed % 2 == 1
     tools = [
         ToolSpec(
             f"t{n}",
@@ -194,7 +239,10 @@ def make_case(seed: int, size: int | None = None) -> Case:
     for number in range(size or random.randint(1, 45)):
         id = str(number)
         hole = maker.chance(0.02)
-        entries.append(Hole(id, "", ()) if hole else maker.step(id, tools))
+        step = maker.step(id, tools)
+        if maps and maker.chance(0.25):
+            step = maker.mapped(step)
+        entries.append(Hole(id, "", ()) if hole else step)
         maker.ids.append(id)
     steps = [entry for entry in entries if isinstance(entry, Step)]
     faulty = random.choice([0.0, 0.05, 0.25])

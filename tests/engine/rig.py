@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from heddle.engine.events import Event, StepAccepted, StepEnded, StepStarted
+from heddle.engine.events import (
+    ElementEnded,
+    Event,
+    StepAccepted,
+    StepEnded,
+    StepResult,
+    StepStarted,
+)
 from heddle.engine.log import EventLog
 from heddle.engine.scheduler import Scheduler
 from heddle.engine.state import RunState, fold
@@ -97,13 +104,15 @@ class Loom:
 
 
 def peak(events: Iterable[Event], among: Callable[[str], bool] = lambda _: True) -> int:
-    """How many steps were in flight at most, by the events."""
-    running: set[str] = set()
+    """How many steps and elements of maps were in flight at most, by the events."""
+    running: set[tuple[str, int | None]] = set()
     most = 0
     for event in events:
         if isinstance(event, StepStarted) and among(event.step):
-            running.add(event.step)
+            running.add((event.step, event.element))
             most = max(most, len(running))
+        elif isinstance(event, (StepResult, ElementEnded)):
+            running.discard((event.step, event.element))
         elif isinstance(event, StepEnded):
-            running.discard(event.step)
+            running.discard((event.step, None))
     return most

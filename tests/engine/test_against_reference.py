@@ -5,25 +5,32 @@ from __future__ import annotations
 import asyncio
 import os
 from itertools import combinations, pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from random_plans import Case, WildTools, make_case, reference_tool
 from rig import Loom, origins, peak
 
 from heddle.engine.events import (
+    ElementEnded,
     HoleOpened,
+    MapExpanded,
     StepEnded,
+    StepError,
     StepIntent,
     StepReady,
     StepResult,
     StepStarted,
 )
-from heddle.plan.ir import Hole, Ref, Step, dependencies
+from heddle.engine.maps import streams_over
+from heddle.plan.ir import MISSING, Hole, Ref, Step, dependencies
 from heddle.plan.limits import Limits
 from heddle.plan.spec import ToolSpec
 from heddle.testing.clock import run_virtual
 from reference_interpreter import Outcome, interpret
+
+if TYPE_CHECKING:
+    from heddle.engine.state import StepState
 
 PLANS = int(os.environ.get("HEDDLE_RANDOM_PLANS", "10000"))
 
@@ -71,10 +78,27 @@ def check_outcomes(case: Case, loom: Loom) -> None:
     )  # fmt: skip
     state = loom.state()
     got = {
-        id: Outcome(step.status, klass(step.code), step.value, step.has_value)
+        id: Outcome(step.status, klass(step.code), step.value, step.has_value, items_of(step))
         for id, step in state.steps.items()
     }
     assert got == expected
+
+
+def items_of(step: StepState) -> list[Outcome] | None:
+    """The outcomes of a map's elements."""
+    if step.map is None:
+        return None
+    assert step.step is not None
+    assert not step.map.running
+    found = []
+    for element, value in enumerate(step.map.values):
+        fault = step.map.faults.get(element)
+        if fault is None:
+            found.append(Outcome("done", "", value, usable=True))
+        else:
+            usable = fault.status == "failed" and step.step.default is not MISSING
+            found.append(Outcome(fault.status, klass(fault.code), value, usable))
+    return found
 
 
 def check_endings(case: Case, loom: Loom) -> None:
@@ -84,6 +108,7 @@ def check_endings(case: Case, loom: Loom) -> None:
         assert event.step not in ended
         if isinstance(event, StepEnded):
             ended.add(event.step)
+    check_elements(loom)
     assert ended == {entry.id for entry in case.entries}
     for id, step in loom.state().steps.items():
         assert loom.scheduler.status(id) == step.status
@@ -91,18 +116,44 @@ def check_endings(case: Case, loom: Loom) -> None:
             assert loom.scheduler.render(Ref(id)) == step.value
 
 
+def check_elements(loom: Loom) -> None:
+    """An element begins at most once and ends once, and nothing of it comes after that."""
+    over: set[tuple[str, int]] = set()
+    begun: set[tuple[str, int]] = set()
+    kinds = (StepIntent, StepStarted, StepError, StepResult, ElementEnded)
+    for event in loom.events(*kinds):
+        if event.element is None:
+            continue
+        element = event.step, event.element
+        assert element not in over
+        if isinstance(event, StepStarted):
+            assert element not in begun
+            begun.add(element)
+        elif isinstance(event, (StepResult, ElementEnded)):
+            over.add(element)
+    widths = {event.step: event.n for event in loom.events(MapExpanded)}
+    assert over == {(id, n) for id, width in widths.items() for n in range(width)}
+
+
 def check_order(case: Case, loom: Loom, tools: WildTools) -> None:
     """Time never runs back, dependencies come first, effects wait, and a call is made once."""
     events = loom.log.events
     assert all(one.at <= other.at for one, other in pairwise(events))
-    kinds = (StepIntent, StepStarted, StepEnded)
-    seq = {(type(event), event.step): n for n, event in enumerate(events) if type(event) in kinds}
+    kinds = (StepIntent, StepStarted, StepEnded, MapExpanded)
+    seq: dict[Any, int] = {}
+    for n, event in enumerate(events):
+        if isinstance(event, kinds):  # of a map's elements, the first
+            seq.setdefault((type(event), event.step), n)
     effectful = {spec.name for spec in case.specs if spec.effectful}
     for step in (entry for entry in case.entries if isinstance(entry, Step)):
         begun = seq.get((StepStarted, step.id))
         if begun is None:
             continue
+        followed, _ = streams_over(step) if step.over is not MISSING else ("", False)
         for id in dependencies(step):
+            if id == followed and (MapExpanded, id) in seq:
+                assert seq[MapExpanded, id] < begun
+                continue
             assert seq[StepEnded, id] < begun
         if step.tool in effectful:
             assert events[begun].at >= case.release_at
@@ -157,7 +208,7 @@ def check(case: Case) -> None:
         check_order(case, loom, tools)
         check_bounds(case, loom)
     except BaseException as error:
-        error.add_note(f"reproduce: make_case(seed={case.seed}, size={len(case.entries)})")
+        error.add_note(f"reproduce: make_case({case.seed}), or smallest({case.seed})")
         raise
 
 
@@ -194,9 +245,13 @@ def test_random_plans_are_not_trivial() -> None:
         ("failed", "bad-guard"),
         ("failed", "bad-path"),
         ("failed", "hole"),
+        ("failed", "items-failed"),
+        ("failed", "not-a-list"),
         ("failed", "refused"),
         ("failed", "timed-out"),
+        ("failed", "too-wide"),
         ("failed", "tool-failed"),
+        ("failed", "upstream"),
         ("skipped", "guard-false"),
         ("skipped", "nothing-to-choose"),
         ("skipped", "upstream"),

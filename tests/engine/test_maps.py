@@ -12,12 +12,15 @@ from heddle.engine.events import (
     ElementEnded,
     MapExpanded,
     StepEnded,
+    StepIntent,
     StepReady,
     StepResult,
     StepStarted,
+    StepUnknown,
 )
-from heddle.plan.ir import Item, Ref, Step
+from heddle.plan.ir import Choose, Input, Item, Ref, Step, When
 from heddle.plan.limits import Limits
+from heddle.plan.spec import ToolSpec
 from heddle.testing.clock import run_virtual
 
 if TYPE_CHECKING:
@@ -39,10 +42,19 @@ def mapped(id: str, over: Any, **fields: Any) -> Step:
     return Step(id, "double", {"x": Item()}, over=over, **fields)
 
 
+async def fragile(x: int) -> int:
+    if x < 0:
+        raise ValueError("negative")
+    if x == 0:
+        await asyncio.Event().wait()
+    await asyncio.sleep(1)
+    return x
+
+
 def run(*steps: Step, concurrency: int = 64, **options: Any) -> tuple[RunState, Loom]:
     async def main() -> tuple[RunState, Loom]:
         loom = Loom(
-            functions={"double": double, "give": give},
+            functions={"double": double, "give": give, "fragile": fragile},
             limits=Limits(concurrency=concurrency),
             **options,
         )
@@ -185,3 +197,129 @@ def test_other_dependents_wait_for_the_whole_map() -> None:
 def test_a_map_says_how_many_elements_it_has() -> None:
     _, loom = run(mapped("1", [1, 2, 3]), mapped("2", Ref("1")))
     assert [(event.step, event.n) for event in loom.events(MapExpanded)] == [("1", 3), ("2", 3)]
+
+
+def test_a_long_chain_of_maps_is_no_recursion() -> None:
+    length = 3_000
+    chain = [Step(str(n), "give", {"value": Item()}, over=Ref(str(n - 1))) for n in range(length)]
+    chain[0] = Step("0", "give", {"value": Item()}, over=[7])
+    state, _ = run(*chain)
+    assert state.steps[str(length - 1)].value == [7]
+    chain[0] = Step("0", "give", {"value": Item(("gone",))}, over=[7])
+    state, _ = run(*chain)
+    assert state.steps[str(length - 1)].code == "upstream-failed"
+    chain[0] = Step("0", "give", {"value": Item()}, over=[])
+    state, _ = run(*chain)
+    assert state.steps[str(length - 1)].value == []
+
+
+# -- guards, choices, failures of the whole ------------------------------------------------------
+
+
+def test_a_guard_on_the_element_leaves_out_elements_and_the_map_is_done() -> None:
+    over = [{"go": True, "x": 1}, {"go": False, "x": 2}]
+    first = Step("1", "double", {"x": Item(("x",))}, over=over, when=When(Item(("go",))))
+    state, loom = run(first, mapped("2", Ref("1")), Step("3", "give", {"value": Ref("2")}))
+    assert [state.steps[id].status for id in "123"] == ["done"] * 3
+    assert state.steps["3"].value == [4, None]
+    codes = [(event.step, event.code) for event in loom.events(ElementEnded)]
+    assert codes == [("1", "guard-false"), ("2", "upstream-skipped")]
+
+
+def test_a_guard_that_is_neither_true_nor_false_fails_the_element() -> None:
+    step = mapped("1", [1], when=When(Item()), default=0)
+    state, loom = run(step)
+    assert state.steps["1"].value == [0]
+    assert [event.code for event in loom.events(ElementEnded)] == ["bad-guard"]
+
+
+def test_another_guard_is_for_the_whole_map_and_a_choice_goes_past_it() -> None:
+    skipped = mapped("1", [1], when=When(Input("go")))
+    chosen = mapped("3", Choose((Ref("1"), Ref("2"))))
+    state, loom = run(skipped, mapped("2", [2]), chosen, inputs={"go": False})
+    assert loom.statuses()["1"] == ("skipped", "guard-false")
+    assert state.steps["3"].value == [8]
+
+
+def test_a_map_with_nothing_to_choose_is_skipped_as_a_whole() -> None:
+    skipped = mapped("1", [1], when=When(Input("go")))
+    args = {"value": [Item(), Choose((Ref("1"),))]}
+    _, loom = run(skipped, Step("2", "give", args, over=[1, 2]), inputs={"go": False})
+    assert loom.statuses()["2"] == ("skipped", "nothing-to-choose")
+
+
+def test_a_timeout_is_for_each_element() -> None:
+    step = Step("1", "fragile", {"x": Item()}, over=[1, 0, 2], timeout_s=5)
+    state, loom = run(step, concurrency=1)
+    assert state.steps["1"].value == [1, None, 2]
+    assert [event.code for event in loom.events(ElementEnded)] == ["timed-out"]
+    assert state.last_s == 7
+
+
+def test_what_is_cancelled_ends_at_once_with_what_there_is() -> None:
+    async def main() -> RunState:
+        loom = Loom(functions={"fragile": fragile}, limits=Limits(concurrency=2))
+        async with loom:
+            loom.add(
+                Step("1", "fragile", {"x": Item()}, over=[1, 0, 2, 3, 0]),
+                Step("2", "fragile", {"x": Item()}, over=Ref("1")),
+            )
+            await asyncio.sleep(1.5)
+            loom.scheduler.cancel("enough")
+            assert loom.scheduler.idle
+        assert not loom.scheduler.in_flight
+        return loom.state()
+
+    state = run_virtual(main())
+    assert (state.steps["1"].status, state.steps["1"].value) == ("cancelled", [1] + [None] * 4)
+    assert state.steps["2"].status == "cancelled"
+    assert state.last_s == 1.5
+
+
+# -- effects -------------------------------------------------------------------------------------
+
+
+def test_each_element_of_an_effectful_map_has_an_intent_and_a_key_of_its_own() -> None:
+    specs = [ToolSpec("double", effect="write")]
+    _, loom = run(mapped("1", [1, 2]), mapped("2", Ref("1")), specs=specs)
+    intents = loom.events(StepIntent)
+    assert sorted((event.step, event.element) for event in intents) == [
+        ("1", 0), ("1", 1), ("2", 0), ("2", 1),
+    ]  # fmt: skip
+    assert len({event.key for event in intents}) == 4
+    assert all(event.origin.element == event.element for event in intents)
+
+
+def test_an_effectful_map_waits_until_the_plan_is_released() -> None:
+    async def main() -> list[float]:
+        specs = [ToolSpec("double", effect="write")]
+        async with Loom(functions={"double": double}, specs=specs, released=False) as loom:
+            loom.add(mapped("1", [1, 2]))
+            await asyncio.sleep(3)
+            assert not loom.started()
+            loom.scheduler.release(lambda _: (1, 1, "00"))
+            await loom.scheduler.wait()
+            return [event.at for event in loom.events(StepStarted)]
+
+    assert run_virtual(main()) == [3.0, 3.0]
+
+
+def test_a_write_whose_outcome_was_not_seen_makes_the_map_unknown() -> None:
+    specs = [ToolSpec("fragile", effect="write")]
+    step = Step("1", "fragile", {"x": Item()}, over=[1, 0, -1], timeout_s=5, default=9)
+    state, loom = run(step, specs=specs)
+    assert (state.steps["1"].status, state.steps["1"].code) == ("unknown", "timed-out")
+    assert not state.steps["1"].has_value
+    assert state.steps["1"].value == [1, None, 9]
+    assert [event.element for event in loom.events(StepUnknown)] == [1]
+
+
+# -- the figures ---------------------------------------------------------------------------------
+
+
+def test_the_critical_path_follows_elements_and_not_whole_maps() -> None:
+    state, _ = run(mapped("1", [1, 2, 3]), mapped("2", Ref("1")), concurrency=1)
+    assert state.last_s == 6
+    assert state.critical_path_s() == 2
+    assert state.critical_path() == ["1", "2"]
+    assert sum(step.work_s for step in state.steps.values()) == 6

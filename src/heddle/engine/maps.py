@@ -38,7 +38,7 @@ from heddle.plan.ir import MISSING, Item, Ref
 from heddle.tools.function import Metered
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from heddle.engine.attempts import Attempts
     from heddle.engine.events import Status
@@ -47,9 +47,9 @@ if TYPE_CHECKING:
     from heddle.engine.queue import ReadyQueue
     from heddle.plan.ir import Step
 
-__all__ = ["Element", "MapRun", "Maps", "streams_over"]
+__all__ = ["Element", "MapRun", "Maps", "follows", "streams_over"]
 
-_OPEN, _HAS, _LACKS, _SPARED = range(4)  # what became of an element
+_OPEN, _COMING, _HAS, _LACKS, _SPARED = range(5)  # what became of an element
 _MOST_AT_ONCE = 1_000  # elements that a guard may skip before others get their turn
 
 
@@ -66,19 +66,21 @@ class MapRun:
 
     Attributes:
         source: the id of the map that this one follows element by element; "" for none.
+        at_once: whether it may do so before that one has ended.
         opened: whether its list is known.
         values: results in the order of the list; null where there is none.
         whole: whether each element has a value, or was left out by a guard.
     """
 
     __slots__ = (
-        "available", "depth", "ended", "faults", "followers", "head", "items", "left", "live",
-        "next", "node", "opened", "source", "states", "values",
+        "at_once", "available", "depth", "ended", "faults", "followers", "head", "items", "left",
+        "live", "next", "node", "opened", "source", "states", "values",
     )  # fmt: skip
 
-    def __init__(self, node: Node, source: str) -> None:
+    def __init__(self, node: Node, source: str, *, at_once: bool) -> None:
         self.node = node
         self.source = source
+        self.at_once = at_once
         self.opened = False
         self.ended = False  # nothing of it begins any more
         self.head: Node = node
@@ -233,7 +235,8 @@ class Maps:
     def known(self, run: MapRun) -> bool:
         """Whether a map need not wait for the one that it follows: its length is known."""
         source = self._nodes.get(run.source)
-        return source is not None and source.map is not None and source.map.opened
+        opened = source is not None and source.map is not None and source.map.opened
+        return opened and run.at_once
 
     def open(self, node: Node) -> None:
         """All inputs of a map are there: find its list, and let its elements begin.
@@ -282,7 +285,8 @@ class Maps:
     def _tell_dependents(self, node: Node) -> None:
         """Maps that follow this one need not wait for its end."""
         for dependent in node.dependents or ():
-            if dependent.map is None or dependent.map.source != node.id:
+            run = dependent.map
+            if run is None or run.source != node.id or not run.at_once:
                 continue
             if dependent.status == "waiting":
                 dependent.waiting -= 1
@@ -292,7 +296,7 @@ class Maps:
     def _catch_up(self, run: MapRun, source: MapRun) -> None:
         """Take in what has become of the followed map's elements up to now."""
         for index, state in enumerate(source.states):
-            if state != _OPEN or source.ended:
+            if state > _COMING or source.ended:
                 self._offer(run, source, index)
 
     def _offer(self, run: MapRun, source: MapRun, index: int) -> None:
@@ -300,6 +304,7 @@ class Maps:
         if run.ended or run.states[index] != _OPEN:
             return
         if source.states[index] == _HAS:
+            run.states[index] = _COMING  # it may be offered again by what ends just now
             run.available.append(index)
             return
         fault = source.faults.get(index) or _Fault(source.node.status, "", "")
@@ -430,7 +435,7 @@ class Maps:
         self._at = self._now()
         live, followers = list(run.live.values()), list(run.followers)
         run.ended = True
-        began = any(element.begun for element in live) or any(run.states)
+        began = run.left < len(run.states) or any(element.begun for element in live)
         for element in live:
             if element.status == "ready":
                 element.status = "skipped"
@@ -447,22 +452,35 @@ class Maps:
             self._feed(follower)
 
 
-def streams_over(step: Step, order: Mapping[str, None]) -> str:
-    """The id of the step that a map may follow element by element, if that is a map; "" for none.
+def follows(node: Node, source: Node) -> bool:
+    """Whether a map takes the elements of another one that has any, whatever became of it."""
+    return (
+        node.map is not None
+        and node.map.source == source.id
+        and source.map is not None
+        and source.map.opened
+    )
 
-    It is what `over` names as a whole, unless anything else of the step needs the whole of it.
+
+def streams_over(step: Step, order: Collection[str] = ()) -> tuple[str, bool]:
+    """The id that a map may follow element by element, if that is a map, and whether at once.
+
+    It is what `over` names as a whole, unless anything else of the step needs it to succeed; "" for
+    none. A map that has another reason to wait for its end does so, and follows it then.
 
     Args:
         step: a map.
-        order: ids that must have ended before it for another reason.
+        order: ids that must have ended before it, in whatever way.
 
     Cost: linear in the step.
     """
     over = step.over
-    if type(over) is not Ref or over.path or over.step in order or over.step in step.after:
-        return ""
-    rest = edges(step, over=False)
-    return "" if any(over.step in ids for ids in rest) else over.step
+    if type(over) is not Ref or over.path:
+        return "", False
+    firm, loose = edges(step, over=False)
+    if over.step in firm:
+        return "", False
+    return over.step, not (over.step in loose or over.step in order)
 
 
 def _refuse_many(items: list[Any], step: Step) -> None:

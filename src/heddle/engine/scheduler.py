@@ -35,7 +35,7 @@ from heddle.engine.events import (
     quick,
 )
 from heddle.engine.lookup import Lookup, NothingChosen
-from heddle.engine.maps import Element, MapRun, Maps, streams_over
+from heddle.engine.maps import Element, MapRun, Maps, follows, streams_over
 from heddle.engine.node import Ending, Node, edges, has_value, upstream
 from heddle.engine.queue import ReadyQueue
 from heddle.engine.resources import Resources
@@ -196,7 +196,8 @@ class Scheduler:
             node.tolerant = frozenset(tolerant.keys() - strict.keys())
             strict = {**strict, **tolerant}
         if step.over is not MISSING:
-            node.map = MapRun(node, streams_over(step, order))
+            source, at_once = streams_over(step, order)
+            node.map = MapRun(node, source, at_once=at_once)
             if self._maps.known(node.map):
                 del strict[node.map.source]  # its elements come one by one, or have come
         for id in strict:
@@ -207,7 +208,7 @@ class Scheduler:
                     source.dependents = [node]
                 else:
                     source.dependents.append(node)
-            elif not (has_value(source) or id in node.tolerant):
+            elif not (has_value(source) or id in node.tolerant or follows(node, source)):
                 doomed = source
         if doomed is not None:
             self._settle_in_turn(upstream(node, doomed))
@@ -382,12 +383,12 @@ class Scheduler:
             self._tell_waiters(node)
         dependents, node.dependents = node.dependents, None
         if node.map is not None and node.map.opened:  # those that follow it do not count on it
-            dependents = [item for item in dependents or () if not _follows(item, node)]
+            dependents = [item for item in dependents or () if not _told(item, node)]
         for dependent in dependents or ():
             if dependent.status != "waiting":
                 continue
             dependent.waiting -= 1
-            if not (good or node.id in dependent.tolerant):
+            if not (good or node.id in dependent.tolerant or follows(dependent, node)):
                 self._settle_in_turn(upstream(dependent, node))
             elif not dependent.waiting:
                 self._make_ready(dependent)
@@ -398,12 +399,11 @@ class Scheduler:
         Otherwise whoever waits for it because of a resource would overtake those before it.
         """
         node = ending.node
-        if node.ending is not None:
-            ending = node.ending
-        if node.waiting and node.step is not None and (node.step.reads or node.step.writes):
-            node.ending = ending
-        else:
-            self._settle(ending)
+        if node.ending is None:
+            node.ending = ending  # were it only in line, its last input could still make it ready
+        step = node.step
+        if not (node.waiting and step is not None and (step.reads or step.writes)):
+            self._settle(node.ending)
 
     def settle_map(self, ending: Ending) -> None:
         """See `MapOwner`."""
@@ -564,8 +564,9 @@ def _said(error: BaseException) -> tuple[str, str]:
     return "tool-failed", sound(text[:_MAX_MESSAGE])
 
 
-def _follows(node: Node, source: Node) -> bool:
-    return node.map is not None and node.map.source == source.id
+def _told(node: Node, source: Node) -> bool:
+    """Whether a map has not waited for the end of the one that it follows."""
+    return follows(node, source) and node.map is not None and node.map.at_once
 
 
 def _resolve(future: asyncio.Future[None]) -> None:
