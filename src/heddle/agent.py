@@ -16,6 +16,7 @@ from heddle.models import model_named
 from heddle.plan.dialects import parse
 from heddle.plan.limits import Limits
 from heddle.strategies import strategy_named
+from heddle.strategies.experience import Experience
 from heddle.tools.toolbox import toolbox
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ class Agent:
         self.join = JoinPolicy(join)
         self.slots = LocalSlots(self.limits.per_provider, self.limits.requests_per_minute)
         self.estimates = Estimates()
+        self.experience = Experience()
 
     async def run(
         self,
@@ -111,8 +113,9 @@ class Agent:
 
     def _conversation(self, workshop: Workshop, question: str) -> Conversation:
         return Conversation(
-            workshop, question, policy=self.join, approve=self.approve, chains=self.chains
-        )
+            workshop, question, policy=self.join, approve=self.approve, chains=self.chains,
+            experience=self.experience,
+        )  # fmt: skip
 
     def run_sync(self, question: str, *, inputs: Mapping[str, Any] | None = None) -> RunResult:
         """`run`, from code that is not asynchronous.

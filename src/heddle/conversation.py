@@ -21,18 +21,20 @@ from heddle.plan.canonical import hash_of
 from heddle.plan.dialects import dialect_named
 from heddle.plan.ir import Plan, Step
 from heddle.strategies import Reply, Verdict
+from heddle.strategies.experience import Experience
 from heddle.strategies.joiner import VERDICT_SCHEMA, joiner_messages, verdict_of
 from heddle.strategies.wording import prompt, tools_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import AsyncGenerator, Callable, Sequence
 
     from heddle.engine.execution import Workshop
     from heddle.engine.joining import JoinPolicy
     from heddle.engine.round import Approve, Round
     from heddle.engine.state import StepState
+    from heddle.models.protocol import ToolCall
+    from heddle.plan.dialects import Reader
     from heddle.plan.ir import Hole
-    from heddle.plan.spec import ToolSpec
     from heddle.strategies import Messages, Strategy
 
 __all__ = ["Conversation"]
@@ -47,6 +49,7 @@ class Conversation:
         policy: what a join needs.
         approve: asked once per plan, before its effects.
         chains: how many times the question is planned, where a strategy votes.
+        experience: what earlier runs were like.
     """
 
     def __init__(
@@ -57,27 +60,26 @@ class Conversation:
         policy: JoinPolicy,
         approve: Approve | None = None,
         chains: int = 1,
+        experience: Experience | None = None,
     ) -> None:
         self.question = question
         self.inputs = {name: _kind(value) for name, value in workshop.inputs.items()}
         self.max_steps = workshop.limits.max_steps
         self.chains = chains
+        self.experience = experience or Experience()
+        self.specs = {name: spec for name, spec in workshop.specs.items() if not spec.implicit}
+        self.turns = 0
         self._shop = workshop
         self._limits = workshop.limits
         self._policy = policy
         self._approve = approve
         self._state = RunState()
         self._seen = 0
-        self._reads = 0
+        self._plans = 0
         self._deadline: float | None = None  # loop time at which no model is asked for a plan
         self._end: float | None = None  # ... and for an answer
 
     # -- what a strategy sees --------------------------------------------------------------------
-
-    @property
-    def specs(self) -> Mapping[str, ToolSpec]:
-        """The tools."""
-        return self._shop.specs
 
     @property
     def next_round(self) -> int:
@@ -87,21 +89,26 @@ class Conversation:
     @property
     def last_round(self) -> bool:
         """Whether no further plan may be asked for, by number or by time."""
-        return self._late or self._reads >= self._limits.max_rounds
+        return self._late or self._plans >= self._limits.max_rounds
 
     @property
     def last_turn(self) -> bool:
         """Whether no further turn may be taken by one who reads every result."""
-        return self._late or self._reads >= self._limits.max_turns
+        return self._late or self.turns >= self._limits.max_turns
 
     @property
     def last_turn_next(self) -> bool:
         """Whether the next turn would be the last."""
-        return self._late or self._reads + 1 >= self._limits.max_turns
+        return self._late or self.turns + 1 >= self._limits.max_turns
 
     @property
     def _late(self) -> bool:
         return self._deadline is not None and self._now() >= self._deadline
+
+    @property
+    def heard(self) -> bool:
+        """Whether any tool has returned anything in this run."""
+        return any(step.status in ("done", "failed") for step in self._folded().steps.values())
 
     def steps(self) -> list[StepState]:
         """All steps so far, in plan order."""
@@ -127,20 +134,15 @@ class Conversation:
         may_answer: bool = False,
         effects: bool = True,
         stop: Sequence[str] = (),
+        drop: Callable[[Plan], bool] | None = None,
     ) -> Reply:
         """Ask for a plan, start what is written while it is written; return when it is whole."""
-        self._reads += 1
+        self._plans += not may_answer
+        self.turns += may_answer
         plan = Plan(round=self.next_round, dialect=dialect)
-        earlier = self._earlier_names(plan.round)
-        reader = dialect_named(dialect).reader(round=plan.round, earlier=earlier)
-        schemas = self._earlier_schemas()
-        intake = Intake(
-            lambda: self._shop.begin(plan, bounded=True, earlier=schemas), reader, self._limits
-        )
-        stream = self._shop.asker.stream(
-            messages, role="planner", round=plan.round, stop=stop,
-            tools=tuple(self.specs.values()) if native else (), deadline=self._deadline,
-        )  # fmt: skip
+        reader = self._reader(plan)
+        intake = Intake(self._beginning(plan), reader, self._limits, drop)
+        stream = self._stream(messages, plan.round, native=native, stop=stop)
         cut = await intake.read(stream, native=native)
         plan.text, plan.output = intake.text, reader.output
         if intake.round is None and may_answer:
@@ -148,17 +150,39 @@ class Conversation:
                 raise cut
             return Reply(plan, intake.text)
         round = intake.begun()
-        if not (may_answer or round.failed or cut):
+        if intake.dropped:
+            self._shop.scheduler.cancel("the calls are made step by step", code="not-needed")
+        elif not (may_answer or round.failed or cut):
             await self._repair(round)
         intake.close(cut)
+        await self._release(round, effects=effects and not intake.dropped)
+        if cut is not None and (may_answer or not plan.steps):
+            await self.settle(plan)
+            raise cut
+        return Reply(plan, intake.text, tuple(intake.calls), intake.dropped)
+
+    def _reader(self, plan: Plan) -> Reader:
+        earlier = self._earlier_names(plan.round)
+        return dialect_named(plan.dialect).reader(round=plan.round, earlier=earlier)
+
+    def _beginning(self, plan: Plan) -> Callable[[], Round]:
+        schemas = self._earlier_schemas()
+        return lambda: self._shop.begin(plan, bounded=True, earlier=schemas)
+
+    def _stream(
+        self, messages: Messages, round: int, *, native: bool = False, stop: Sequence[str] = ()
+    ) -> AsyncGenerator[str | ToolCall]:
+        return self._shop.asker.stream(
+            messages, role="planner", round=round, stop=stop,
+            tools=tuple(self.specs.values()) if native else (), deadline=self._deadline,
+        )  # fmt: skip
+
+    async def _release(self, round: Round, *, effects: bool = True) -> None:
+        """Let the effects of a clean plan start, or say that nobody has decided for them."""
         if round.clean and effects:
             await self._shop.release(round, self._approve)
         elif round.clean:
             self._shop.scheduler.withhold("skipped", "undecided")
-        if cut is not None and (may_answer or not plan.steps):
-            await self.settle(plan)
-            raise cut
-        return Reply(plan, intake.text, tuple(intake.calls))
 
     async def settle(self, *plans: Plan) -> None:
         """Wait for what the join needs, by the plan's output and the join policy."""
@@ -171,7 +195,7 @@ class Conversation:
             return
         scheduler = self._shop.scheduler
         enough = self._policy.enough(ends := sinks(plan))
-        if enough is not None and not any(self.specs[s.tool].effectful for s in plan.steps):
+        if enough is not None and not any(self._shop.specs[s.tool].effectful for s in plan.steps):
             await scheduler.wait(ends, enough)
             if not scheduler.idle:
                 scheduler.cancel("enough results are there", code="not-needed")
@@ -313,7 +337,7 @@ class Conversation:
 
     def _earlier_schemas(self) -> dict[str, Any]:
         return {
-            step.id: self.specs[step.tool].result
+            step.id: self._shop.specs[step.tool].result
             for plan in self._shop.plans
             for step in plan.steps
         }

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from heddle.engine.round import Round
     from heddle.plan.dialects import Piece, Reader
+    from heddle.plan.ir import Plan
     from heddle.plan.limits import Limits
 
 __all__ = ["Intake"]
@@ -33,18 +34,28 @@ class Intake:
         begin: begins the round; called once, when the first piece of a plan has come.
         reader: reads the reply.
         limits: bounds on the reply and on the plan.
+        drop: asked after each piece of a plan whether to give it up, and read no more.
 
     Attributes:
+        dropped: whether it was given up.
         round: what the reply has become; None while no piece of a plan has come.
         calls: native calls, in order.
     """
 
-    def __init__(self, begin: Callable[[], Round], reader: Reader, limits: Limits) -> None:
+    def __init__(
+        self,
+        begin: Callable[[], Round],
+        reader: Reader,
+        limits: Limits,
+        drop: Callable[[Plan], bool] | None = None,
+    ) -> None:
         self.round: Round | None = None
         self.calls: list[ToolCall] = []
         self._begin = begin
         self._reader = reader
         self._limits = limits
+        self._drop = drop
+        self.dropped = False
         self._text: list[str] = []
         self._size = 0
 
@@ -77,11 +88,12 @@ class Intake:
                 async for piece in pieces:
                     if self._take(self._reader.feed(self._plan_text(piece, native=native))):
                         await asyncio.sleep(0)  # what has become ready starts now
-                    if self._is_full():
+                    if self.dropped or self._is_full():
                         break
         except ModelError as error:
             cut = error
-        self._take(self._reader.close())
+        if not self.dropped:
+            self._take(self._reader.close())
         return cut
 
     def _plan_text(self, piece: str | ToolCall, *, native: bool) -> str:
@@ -102,6 +114,9 @@ class Intake:
             if len(round.plan) > self._limits.max_steps:
                 break
             round.take(piece)
+            if self._drop is not None and self._drop(round.plan):
+                self.dropped = True
+                break
         return bool(pieces)
 
     def _is_full(self) -> bool:

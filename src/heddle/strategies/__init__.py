@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias,
 from heddle.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from heddle.engine.state import StepState
     from heddle.models.protocol import Message, ToolCall
     from heddle.plan.ir import Plan
     from heddle.plan.spec import ToolSpec
+    from heddle.strategies.experience import Experience
 
 __all__ = ["STRATEGIES", "Messages", "Reply", "Rounds", "Strategy", "Verdict", "strategy_named"]
 
@@ -41,11 +42,13 @@ class Reply(NamedTuple):
         plan: what was read of it, and is running; without steps where it only answered.
         text: its own words.
         calls: its native calls; each is the step, or hole, of the same place in the plan.
+        dropped: whether the plan was given up while it was written.
     """
 
     plan: Plan
     text: str
     calls: tuple[ToolCall, ...] = ()
+    dropped: bool = False
 
 
 class Rounds(Protocol):
@@ -77,8 +80,23 @@ class Rounds(Protocol):
         ...
 
     @property
+    def experience(self) -> Experience:
+        """What earlier runs with the same agent were like."""
+        ...
+
+    @property
     def next_round(self) -> int:
         """The number of the round that `read` would begin."""
+        ...
+
+    @property
+    def heard(self) -> bool:
+        """Whether any tool has returned anything in this run."""
+        ...
+
+    @property
+    def turns(self) -> int:
+        """How many turns were taken by one who reads every result."""
         ...
 
     @property
@@ -105,6 +123,7 @@ class Rounds(Protocol):
         may_answer: bool = False,
         effects: bool = True,
         stop: Sequence[str] = (),
+        drop: Callable[[Plan], bool] | None = None,
     ) -> Reply:
         """Ask for a plan, start what is written while it is written; return when it is whole.
 
@@ -116,6 +135,7 @@ class Rounds(Protocol):
                 so that no line is repaired. Otherwise a reply without a step is a fault.
             effects: whether the plan may change the world; if not, its effects end skipped.
             stop: texts before which the reply ends.
+            drop: asked after each step whether to give the plan up; what was started is stopped.
 
         Raises:
             ModelError: it failed before it had written a step; with `may_answer`, at any time.

@@ -17,19 +17,26 @@ from heddle.strategies.turns import LAST, observations, out_of_turns
 from heddle.strategies.wording import inputs_text, prompt
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from heddle.strategies import Messages, Reply, Rounds
 
-__all__ = ["DIALECT", "planner_messages", "strategy"]
+__all__ = ["DIALECT", "planner_messages", "strategy", "turns"]
 
 DIALECT = None
 
 
 async def strategy(rounds: Rounds) -> Verdict:
     """Turns of calls and results, until the model calls nothing more."""
+    verdict = await turns(rounds)
+    assert verdict is not None  # nobody told it to stop
+    return verdict
+
+
+async def turns(rounds: Rounds, lasts: Callable[[], bool] | None = None) -> Verdict | None:
+    """The same, until `lasts` says before a turn that it takes too long; then None."""
     messages = list(planner_messages(rounds))
-    while True:
+    while lasts is None or not lasts():
         reply = await rounds.read(messages, "native", native=True, may_answer=True)
         if not reply.calls:
             return Verdict("finish", reply.text.strip())
@@ -40,6 +47,7 @@ async def strategy(rounds: Rounds) -> Verdict:
         messages += _results(rounds, reply)
         if rounds.last_turn_next:
             messages.append(Message("user", LAST))
+    return None
 
 
 def _results(rounds: Rounds, reply: Reply) -> Iterator[Message]:

@@ -16,9 +16,11 @@ from heddle.strategies.turns import LAST, observations, out_of_turns
 from heddle.strategies.wording import inputs_text, prompt, tools_text
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from heddle.strategies import Messages, Rounds
 
-__all__ = ["DIALECT", "planner_messages", "strategy"]
+__all__ = ["DIALECT", "planner_messages", "strategy", "turns"]
 
 DIALECT = None
 _STOP = ("\nObservation:",)
@@ -27,9 +29,16 @@ _NO_ACTION = 'No action was found. Write "Action: tool[input]" or "Action: finis
 
 async def strategy(rounds: Rounds) -> Verdict:
     """Turns of thought, action and observation, until the model finishes."""
+    verdict = await turns(rounds)
+    assert verdict is not None  # nobody told it to stop
+    return verdict
+
+
+async def turns(rounds: Rounds, lasts: Callable[[], bool] | None = None) -> Verdict | None:
+    """The same, until `lasts` says before a turn that it takes too long; then None."""
     messages = list(planner_messages(rounds))
     silent = False  # whether the turn before had neither action nor answer
-    while True:
+    while lasts is None or not lasts():
         reply = await rounds.read(messages, "react", may_answer=True, stop=_STOP)
         if reply.plan.output is not None and not reply.plan.entries:
             return Verdict("finish", reply.plan.output)
@@ -43,6 +52,7 @@ async def strategy(rounds: Rounds) -> Verdict:
         messages += [Message("assistant", reply.text), Message("user", f"Observation: {seen}")]
         if rounds.last_turn_next:
             messages.append(Message("user", LAST))
+    return None
 
 
 def planner_messages(rounds: Rounds, reason: str = "") -> Messages:

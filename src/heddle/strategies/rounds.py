@@ -18,6 +18,9 @@ async def plan_and_join(
     dialect: str,
     messages: Callable[[Rounds, str], Messages],
     solver: Callable[[Rounds, Plan], Messages] | None = None,
+    *,
+    first: Plan | None = None,
+    reason: str = "",
 ) -> Verdict:
     """Plan, run and join, until the join is content or no round is left.
 
@@ -26,10 +29,15 @@ async def plan_and_join(
         dialect: what the planner writes.
         messages: what the planner reads, given why another round is wanted.
         solver: what the joiner reads, if it only answers; by default it may ask for more.
+        first: the plan of the first round, if it was read already.
+        reason: why there is a plan at all, if something else was tried before.
     """
-    reason = ""
     while True:
-        plan = await rounds.plan(messages(rounds, reason), dialect)
+        if first is not None:
+            plan, first = first, None
+            await rounds.settle(plan)
+        else:
+            plan = await rounds.plan(messages(rounds, reason), dialect)
         verdict = await rounds.join(plan, solver and solver(rounds, plan))
         if verdict.decision == "finish" or rounds.last_round:
             return verdict

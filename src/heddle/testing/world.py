@@ -37,6 +37,7 @@ __all__ = ["Pace", "Sizes", "World"]
 _VALUE = re.compile(r"k(\d{4})=([0-9a-f]{6})")
 _FAILS = re.compile(r"k(\d{4}) fails")
 _CALLED = re.compile(r'"id": "(?:\d+\.)?(\w+)", "tool": "\w+", "args": \{"(?:key|0)": "k(\d{4})"')
+_NUMBER = re.compile(r'"id": "(?:\d+\.)?[a-zE]?(\d+)", "tool"')
 _NONE = "------"
 
 
@@ -204,7 +205,8 @@ class World:
         if request.role == "joiner":
             return [self._join(values, failed, closed=request.schema is not None)]
         called = {int(key): id for id, key in _CALLED.findall(text)}
-        return [self._plan(_form(system), values, called)]
+        last = max([0, *map(int, _NUMBER.findall(text))])
+        return [self._plan(_form(system), values, called, last)]
 
     def _next(self, values: Mapping[int, str], failed: set[int]) -> list[int]:
         """The calls whose inputs are known, and that were not made."""
@@ -250,18 +252,23 @@ class World:
             reply = json.dumps({"action": "replan", "reason": f"go on from {known}"})
         return reply.ljust(self.sizes.answer)
 
-    def _plan(self, form: str, values: Mapping[int, str], called: Mapping[int, str]) -> str:
+    def _plan(
+        self, form: str, values: Mapping[int, str], called: Mapping[int, str], number: int
+    ) -> str:
         """All calls that can be planned from here, in the form that the prompt asks for."""
         ids = dict(called)
         lines: list[str] = []
-        number = max([0, *(int(re.sub(r"\D", "", id)) for id in called.values())])
         for n in range(self.count):
             above = n - self.width
             planned = above < 0 or above in ids
             unknown = n in self._conditional and above not in values and form != "rewoo"
-            if n in called or not planned or unknown:
+            if n in called or not planned or (unknown and form != "llmcompiler"):
                 continue
             number += 1
+            if unknown:
+                what = f'later("where k{n:04} is looked up", ${ids[above]})\n'
+                lines.append(_sized(f"{number}. {what}", "Thought: ", self.sizes.step))
+                continue
             name = self._tool_of(n, values.get(above, "0")) if above >= 0 else "left"
             given = _reference(form, ids[above]) if above >= 0 else None
             ids[n] = _id(form, number)
@@ -299,6 +306,10 @@ def _step(form: str, id: str, name: str, key: str, given: str | None, size: int)
         "abstraction": (f"[FUNC {name}({args}) = {id}]\n", ""),
         "code": (f"{id} = {name}({args})\n", "# "),
     }.get(form, (f"{id}. {name}({args})\n", "Thought: "))
+    return _sized(call, before, size)
+
+
+def _sized(call: str, before: str, size: int) -> str:
     return before + "." * max(0, size - len(before) - len(call) - 1) + "\n" + call
 
 
