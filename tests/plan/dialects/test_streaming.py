@@ -42,6 +42,7 @@ BITS += [
 ]
 BITS += ['"label": "v"', '{"heddle": 1, "steps": [', '{"id": "a", "tool": "t"}', "$v.x$", "\ud800"]
 BITS += ["[f(a=1)", "f(", ";", "+", "]\n", '"f(a=1)"', "<function=f>", " for x in y"]
+BITS += ["[3 = y1]", "[", "= y1]", "y1 = ", "-f-> y2]", "[FUNC f(", "y1", "```"]
 soups = st.lists(st.sampled_from(BITS), max_size=30).map("".join)
 
 
@@ -104,6 +105,9 @@ HOSTILE = {
     "lines with brackets": lambda size: "f(\n" * (size // 3),
     "arguments": lambda size: "1. f(" + "a," * (size // 2) + ")",
     "thoughts": lambda size: "Thought: x\n" * (size // 11),
+    "steps in brackets": lambda size: "[1 = y1]" * (size // 8),
+    "brackets in prose": lambda size: "[a [b] = [c\n" * (size // 12),
+    "brackets that break off": lambda size: "[3 = y1 and " * (size // 12),
     "almost ends": lambda size: "<END_OF_PLA>" * (size // 12),
 }
 
