@@ -6,7 +6,7 @@ from itertools import takewhile
 
 import httpx2
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heddle.models.openai import OpenAIModel
@@ -269,6 +269,7 @@ def test_exactly_the_longest_beginning_in_common_with_an_earlier_prompt_is_cache
 
 
 @given(st.lists(st.lists(st.text("ab", max_size=4), min_size=1, max_size=3), max_size=8))
+@settings(deadline=None)
 def test_the_cache_finds_what_comparing_with_every_earlier_prompt_would(conversations):
     cache, earlier = PromptCache(len, 1), []
     for contents in conversations:
