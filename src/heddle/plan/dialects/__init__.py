@@ -89,6 +89,7 @@ DIALECTS: dict[str, str] = {
     "llmcompiler": "heddle.plan.dialects.llmcompiler",
     "json": "heddle.plan.dialects.json",
     "react": "heddle.plan.dialects.react",
+    "rewoo": "heddle.plan.dialects.rewoo",
     "native": "heddle.plan.dialects.native",
     "abstraction": "heddle.plan.dialects.abstraction",
 }

@@ -31,11 +31,14 @@ _CALL = re.compile(rf"[\s*_`]*+(?P<name>{TOOL})[*_`]*+[ ]?(?P<opening>[\[(])")
 _LONE = re.compile(rf"[\s*_`\"']*+(?P<name>{TOOL})[*_`\"'.\s]*+")
 _FENCE = re.compile(r"\s*+(?:```|~~~)\w*+\s*+")
 _CONTINUED = re.compile(
-    r"""\s*+(?:[+/%^|@]\s*+\S | \*\s*+[\w("'\#$] | [.\[](?=[\w"'])
-      | (?:[,;&]|and\b|then\b|->)?+\s*+(?:and\b|then\b)?+\s*+[^\W\d][\w.]*+[\[(]["'\w\#$])""",
+    r"""[.\[](?=[\w"'\#$]) | \s*+(?:[+/%^@]\s*+\S | \*\s*+[\w("'\#$]
+      | (?:[,;&]|and\b|then\b|or\b|->)?+\s*+(?:and\b|then\b|or\b)?+\s*+
+        [^\W\d][\w.]*+[\[(]["'\w\#$])""",
     re.VERBOSE | re.IGNORECASE,
 )
-_REMARK = re.compile(r"[\s;,.*_`~|]*+(?:$|\#|//|<|\(|->|→|←|[-–—](?:\s|$))")
+_REMARK = re.compile(
+    r"[\s;,.*_`~|&]*+(?:(?:and|then)?+[\s;,]*+$|\#|//|<|\(|->|→|←|[-–—](?:\s|$))", re.IGNORECASE
+)
 
 
 def trailing(text: str) -> str | None:
