@@ -50,9 +50,12 @@ def _layered(i: int) -> list[int]:
 
 
 def steps(parents: Parents, tool: str = "noop") -> list[Step]:
-    """The graph as steps of a plan; a step gets the values of its parents as a list."""
+    """The graph as steps of a plan.
+
+    A step gets its number, so that no two calls are equal, and the values of its parents as a list.
+    """
     return [
-        Step(str(i), tool, {"xs": [Ref(str(parent)) for parent in needs]})
+        Step(str(i), tool, {"me": i, "xs": [Ref(str(parent)) for parent in needs]})
         for i, needs in enumerate(parents)
     ]
 

@@ -43,7 +43,7 @@ class Loom:
     """A scheduler of one run; use it as an asynchronous context manager.
 
     Args:
-        specs: the tools; names alone are pure tools.
+        specs: the tools; names alone are pure tools whose equal calls are not one.
         executor: calls them; coroutine functions by name may be given instead.
         released: whether effects may start from the beginning.
     """
@@ -59,7 +59,7 @@ class Loom:
         **options: Any,
     ) -> None:
         executor = executor or Functions(**(functions or {}))
-        known = {name: ToolSpec(name, effect="pure") for name in functions or {}}
+        known = {name: ToolSpec(name, effect="pure", fuse=False) for name in functions or {}}
         self.log = log or EventLog()
         self.specs = {**known, **{spec.name: spec for spec in specs}}
         self.scheduler = Scheduler(self.specs, executor, self.log, **options)

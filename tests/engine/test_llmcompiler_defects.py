@@ -24,7 +24,7 @@ from heddle.testing.scripted import ScriptedModel
 FINISH = json.dumps({"action": "finish", "answer": "done"})
 
 
-@heddle.tool(effect="read")
+@heddle.tool(effect="read", fuse=False)
 async def nap(seconds: float, after: Any = None) -> float:
     """Sleep."""
     await asyncio.sleep(seconds)

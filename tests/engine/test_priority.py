@@ -84,7 +84,7 @@ def test_means_learned_in_the_run_change_the_order() -> None:
 
 def test_a_parked_step_is_ranked_too() -> None:
     async def main() -> None:
-        spec = ToolSpec("nap", effect="pure", provider="p")
+        spec = ToolSpec("nap", effect="pure", fuse=False, provider="p")
         limits = Limits(per_provider={"p": 1})
         async with Loom(Functions(nap=nap), specs=[spec], limits=limits) as loom:
             loom.add(Step("first", "nap"), *chain("a", 1), *chain("b", 2), *chain("c", 3))

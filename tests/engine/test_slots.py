@@ -77,18 +77,22 @@ def test_a_chain_of_five_thousand_steps_needs_no_recursion() -> None:
 @pytest.mark.parametrize(
     ("limits", "spec", "most"),
     [
-        (Limits(per_provider={"p": 3}), ToolSpec("nap", effect="pure", provider="p"), 3),
-        (Limits(per_tool={"nap": 4}), ToolSpec("nap", effect="pure", provider="p"), 4),
-        (Limits(), ToolSpec("nap", effect="pure", concurrency=5), 5),
-        (Limits(per_tool={"nap": 2}), ToolSpec("nap", effect="pure", concurrency=5), 2),
+        (
+            Limits(per_provider={"p": 3}),
+            ToolSpec("nap", effect="pure", fuse=False, provider="p"),
+            3,
+        ),
+        (Limits(per_tool={"nap": 4}), ToolSpec("nap", effect="pure", fuse=False, provider="p"), 4),
+        (Limits(), ToolSpec("nap", effect="pure", fuse=False, concurrency=5), 5),
+        (Limits(per_tool={"nap": 2}), ToolSpec("nap", effect="pure", fuse=False, concurrency=5), 2),
         (
             Limits(concurrency=2, per_provider={"p": 3}),
-            ToolSpec("nap", effect="pure", provider="p"),
+            ToolSpec("nap", effect="pure", fuse=False, provider="p"),
             2,
         ),
         (
             Limits(per_provider={"p": 3}, per_tool={"nap": 7}),
-            ToolSpec("nap", effect="pure", provider="p"),
+            ToolSpec("nap", effect="pure", fuse=False, provider="p"),
             3,
         ),
     ],
@@ -108,8 +112,8 @@ def test_the_narrowest_gate_counts_and_is_fully_used(
 def test_steps_at_a_shut_gate_do_not_hold_up_the_others() -> None:
     async def main() -> None:
         specs = [
-            ToolSpec("never", effect="pure", provider="slow"),
-            ToolSpec("nap", effect="pure", provider="fast"),
+            ToolSpec("never", effect="pure", fuse=False, provider="slow"),
+            ToolSpec("nap", effect="pure", fuse=False, provider="fast"),
         ]
         limits = Limits(concurrency=4, per_provider={"slow": 1, "fast": 3})
         tools = Functions(never=never, nap=nap)
@@ -124,8 +128,8 @@ def test_steps_at_a_shut_gate_do_not_hold_up_the_others() -> None:
 def test_a_step_that_moves_on_to_another_shut_gate_lets_the_next_one_through() -> None:
     async def main() -> None:
         specs = [
-            ToolSpec("never", effect="pure", provider="p", concurrency=1),
-            ToolSpec("nap", effect="pure", provider="p"),
+            ToolSpec("never", effect="pure", fuse=False, provider="p", concurrency=1),
+            ToolSpec("nap", effect="pure", fuse=False, provider="p"),
         ]
         limits = Limits(per_provider={"p": 2})
         async with Loom(Functions(never=never, nap=nap), specs=specs, limits=limits) as loom:
@@ -149,7 +153,7 @@ def starts(loom: Loom) -> list[float]:
 @pytest.mark.parametrize("rate", [0.5, 1.0, 7.0, 60.0, 90.5])
 def test_no_minute_sees_more_requests_than_allowed_and_each_is_used(rate: float) -> None:
     async def main() -> list[float]:
-        spec = ToolSpec("nap", effect="pure", provider="p")
+        spec = ToolSpec("nap", effect="pure", fuse=False, provider="p")
         limits = Limits(requests_per_minute={"p": rate}, step_timeout_s=None)
         async with Loom(Functions(nap=nap), specs=[spec], limits=limits) as loom:
             await loom.run(*many(200))
@@ -165,7 +169,7 @@ def test_no_minute_sees_more_requests_than_allowed_and_each_is_used(rate: float)
 
 def test_slots_and_requests_per_minute_hold_together() -> None:
     async def main() -> None:
-        spec = ToolSpec("nap", effect="pure", provider="p")
+        spec = ToolSpec("nap", effect="pure", fuse=False, provider="p")
         limits = Limits(per_provider={"p": 2}, requests_per_minute={"p": 30})
         async with Loom(Functions(nap=nap), specs=[spec], limits=limits) as loom:
             await loom.run(*(Step(str(n), "nap", {"seconds": 3.0}) for n in range(60)))
@@ -252,7 +256,7 @@ def test_a_caller_that_is_cancelled_with_its_turn_in_hand_passes_it_on() -> None
 
 def pair(slots: LocalSlots, **limits: Any) -> tuple[Loom, Loom]:
     """Two runs that share slots."""
-    spec = ToolSpec("nap", effect="pure", provider="p")
+    spec = ToolSpec("nap", effect="pure", fuse=False, provider="p")
     tools = Functions(nap=nap)
     one, two = (Loom(tools, specs=[spec], slots=slots, limits=Limits(**limits)) for _ in range(2))
     return one, two

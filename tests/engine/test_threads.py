@@ -94,7 +94,7 @@ def test_nine_calls_that_block_run_at_the_same_time_whatever_the_cores() -> None
 
     async def main() -> None:
         tools = InThreads(Threads(64), meet=lambda: barrier.wait(10) >= 0)
-        spec = ToolSpec("meet", effect="pure")
+        spec = ToolSpec("meet", effect="pure", fuse=False)
         async with Loom(tools, specs=[spec]) as loom:
             state = await loom.run(*(Step(str(n), "meet") for n in range(9)))
             assert {step.status for step in state.steps.values()} == {"done"}

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from heddle.engine.maps import Element
     from heddle.engine.node import Node
     from heddle.engine.queue import ReadyQueue
+    from heddle.engine.sharing import Sharing
     from heddle.plan.ir import Step
     from heddle.plan.limits import Limits
     from heddle.plan.spec import ToolSpec
@@ -81,6 +82,7 @@ class Attempts:
         limits: Limits,
         queue: ReadyQueue,
         lookup: Lookup,
+        sharing: Sharing,
         outcomes: Outcomes,
     ) -> None:
         self.in_flight = 0
@@ -93,6 +95,7 @@ class Attempts:
         self._queue = queue
         self._fill = lookup.fill
         self._fill_element = lookup.fill_element
+        self._sharing = sharing
         self._outcomes = outcomes
         self._timeouts = {
             name: spec.timeout_s or limits.step_timeout_s for name, spec in specs.items()
@@ -191,6 +194,7 @@ class Attempts:
         step, spec = node.step, node.spec
         assert step is not None
         assert spec is not None
+        self._sharing.world_changed()
         origin = self._outcomes.origin(node.id)._replace(element=node.element)
         key = hash_of([origin.run, origin.round, node.id, node.element])
         now, seconds = self._now(), step.timeout_s or self._timeouts[step.tool]
@@ -209,6 +213,8 @@ class Attempts:
         """The tool has returned, or will not be called: its slots and its deadline are free."""
         if node.task is None:
             return
+        if node.spec.effectful:  # type: ignore[union-attr]  # only steps hold slots
+            self._sharing.world_changed()
         node.task = None
         self.in_flight -= 1
         if node.deadline is not None:

@@ -106,17 +106,22 @@ class Lookup:
 
     def look(self, node: Ref | Input | Item | Choose) -> Any:
         """What a node of the plan stands for, as a fresh copy; see `fill` for what it raises."""
+        value = self.peek(node)
+        return value if type(value) in ATOMS else fresh(value)
+
+    def peek(self, node: Ref | Input | Item | Choose) -> Any:
+        """What a node of the plan stands for. It may be shared: do not change it."""
         if type(node) is Ref:
             value = self._nodes[node.step].value
             if node.path:
                 value = part(value, node.path, f"the result of step {node.step}")
-            return value if type(value) in ATOMS else fresh(value)
+            return value
         if isinstance(node, Input):
             if node.name not in self._inputs:
                 raise ToolFailed(f"no input {node.name!r} was passed", code="unknown-input")
-            return fresh(part(self._inputs[node.name], node.path, f"input {node.name}"))
+            return part(self._inputs[node.name], node.path, f"input {node.name}")
         if isinstance(node, Choose):
-            return self.look(self._chosen(node))
+            return self.peek(self._chosen(node))
         raise ToolFailed("$item outside a map", code="item-outside-map")
 
     def _chosen(self, choice: Choose) -> Ref:

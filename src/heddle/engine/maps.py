@@ -183,7 +183,15 @@ class Element(Node):
 
 
 class MapOwner(Protocol):
-    """Who ends whole steps: the scheduler."""
+    """Who starts calls and ends whole steps: the scheduler."""
+
+    def begin(self, node: Node) -> None:
+        """An element is ready to make its call."""
+        ...
+
+    def tell_followers(self, leader: Node) -> None:
+        """An element has ended: others may wait for its outcome."""
+        ...
 
     def make_ready_by_map(self, node: Node) -> None:
         """A map's length is known, which was the last input of this one."""
@@ -325,7 +333,7 @@ class Maps:
             if guard is not None and not self._admits(run, index, step):
                 continue
             element = run.live[index] = Element(run, index)
-            self._queue.push(element)
+            self._owner.begin(element)
 
     def _admits(self, run: MapRun, index: int, step: Step) -> bool:
         """Whether the guard lets an element run; if not, it has ended."""
@@ -353,12 +361,14 @@ class Maps:
         if type(value) is Metered:
             value, usage, cost = value
         element.status = "done"
-        run.values[index] = value
+        run.values[index] = element.value = value
         run.states[index] = _HAS
         self._log.emit(
             quick(StepResult, (now, element.id, element.attempt, value, index, usage, cost, ""))
         )
-        self._queue.learn(element.step.tool, now - started)  # type: ignore[union-attr]
+        if element.attempt:  # else it had the value of an equal call
+            self._queue.learn(element.step.tool, now - started)  # type: ignore[union-attr]
+        self._owner.tell_followers(element)
         self._element_over(run, index)
 
     def failed(self, element: Element, code: str, message: str) -> None:
@@ -366,6 +376,7 @@ class Maps:
         assert element.map is not None
         self._at = self._now()
         element.status = "failed"
+        self._owner.tell_followers(element)
         self._fail(element.map, element.element, element.attempt, code, message)
 
     def _fail(self, run: MapRun, index: int, attempt: int, code: str, message: str) -> None:
@@ -383,6 +394,7 @@ class Maps:
                 self._log.emit(StepUnknown(at, element.id, attempt, code, index))
                 status = "unknown"
         element.status = status
+        self._owner.tell_followers(element)
         self._settle(run, index, status, code, message)
 
     def _settle(self, run: MapRun, index: int, status: Status, code: str, message: str) -> None:
@@ -447,6 +459,8 @@ class Maps:
         run.close()
         node.value = run.values
         self._owner.settle_map(Ending(node, last, code, message))
+        for element in live:
+            self._owner.tell_followers(element)
         for follower in followers:
             self._catch_up(follower, run)
             self._feed(follower)

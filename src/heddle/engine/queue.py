@@ -43,6 +43,7 @@ class ReadyQueue:
 
     Attributes:
         ready: the heap; for a quick look whether there is anything.
+        followers: steps that wait for the call of another, which goes where they would.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class ReadyQueue:
         wake: Callable[[], None],
     ) -> None:
         self.ready: list[tuple[float, int, Node]] = []
+        self.followers: Mapping[Node, list[Node]] = {}
         self._nodes = nodes
         self._slots = slots
         self._tool_slots = LocalSlots(
@@ -86,6 +88,13 @@ class ReadyQueue:
     def push(self, node: Node) -> None:
         """Put a ready step in its place."""
         heappush(self.ready, (-node.rank if self._ranked else 0.0, node.n, node))
+
+    def lift(self, node: Node, rank: float) -> None:
+        """A step is waited for by one of a higher rank: it goes where that one would."""
+        if self._ranked and rank > node.rank and node.element is None:
+            node.rank = rank
+            if node.status == "ready":
+                self.push(node)  # its other entry finds it started
 
     def take(self) -> Node | None:
         """The first ready step that finds its slots, with them; None if there is none."""
@@ -207,6 +216,9 @@ class ReadyQueue:
                 if dependent.rank > longest:
                     longest = dependent.rank
             node.rank = longest + self._ranked_at[tool]
+        for leader, followers in self.followers.items():
+            if leader.element is None:
+                leader.rank = max(leader.rank, *(node.rank for node in followers))
         for heap in (self.ready, *self._parked.values()):
             heap[:] = [(-node.rank, n, node) for _, n, node in heap]
             heapify(heap)

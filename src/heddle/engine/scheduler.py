@@ -34,11 +34,13 @@ from heddle.engine.events import (
     StepUnknown,
     quick,
 )
+from heddle.engine.fill import fresh
 from heddle.engine.lookup import Lookup, NothingChosen
 from heddle.engine.maps import Element, MapRun, Maps, follows, streams_over
 from heddle.engine.node import Ending, Node, edges, has_value, upstream
 from heddle.engine.queue import ReadyQueue
 from heddle.engine.resources import Resources
+from heddle.engine.sharing import Sharing
 from heddle.engine.slots import LocalSlots
 from heddle.errors import HeddleError, ToolFailed
 from heddle.plan.canonical import sound
@@ -107,9 +109,11 @@ class Scheduler:
         self._queue = ReadyQueue(
             self._nodes, specs, limits, slots, estimates or Estimates(), self._wake
         )
+        self._sharing = Sharing(self._lookup)
+        self._queue.followers = self._sharing.followers
         self._attempts = Attempts(
-            specs, executor, log, limits, self._queue, self._lookup, self
-        )  # fmt: skip
+            specs, executor, log, limits, self._queue, self._lookup, self._sharing, self
+        )
         self._maps = Maps(
             self._nodes, log, self._lookup, self._queue, self._attempts, limits.concurrency, self
         )  # fmt: skip
@@ -234,6 +238,7 @@ class Scheduler:
     def hold(self) -> None:
         """Another plan begins to arrive: its effects wait for the next `release`."""
         self._origins = None
+        self._sharing.world_changed()
         self._queue.unrank()
 
     def withhold(self, status: Status, code: str) -> None:
@@ -295,9 +300,43 @@ class Scheduler:
     def _start(self, node: Node) -> None:
         """A ready step may start: it stands in the queue, or its elements do."""
         if node.map is None:
-            self._queue.push(node)
+            self.begin(node)
         else:
             self._maps.open(node)
+
+    def begin(self, node: Node) -> None:
+        """A ready step, or an element, stands in the queue, unless an equal call is there."""
+        if node.spec.fuses and (leader := self._sharing.find(node)) is not None:  # type: ignore[union-attr]
+            self._share(node, leader)
+        else:
+            self._queue.push(node)
+
+    def _share(self, node: Node, leader: Node) -> None:
+        """A step makes no call of its own: it has the outcome of an equal one, or waits for it."""
+        if leader.status not in TERMINAL:
+            self._sharing.follow(leader, node)
+            self._queue.lift(leader, node.rank)
+        elif leader.status != "done":
+            code, message = self._sharing.failure(leader)
+            if node.element is None:
+                self._settle(Ending(node, "failed", code, message))
+            else:
+                self._maps.failed(cast("Element", node), code, message)
+        elif node.element is None:
+            node.value = fresh(leader.value)
+            self._settle(Ending(node, "done", ""))
+        else:
+            self._maps.succeeded(cast("Element", node), fresh(leader.value), self._now())
+
+    def tell_followers(self, leader: Node) -> None:
+        """A call has ended: its followers have its outcome, or the next of them makes the call."""
+        for node in self._sharing.followers.pop(leader, ()):
+            if node.status != "ready":
+                continue
+            if self._sharing.has_outcome(leader):
+                self._share(node, leader)
+            else:
+                self.begin(node)
 
     def _guarded(self, node: Node, when: When) -> Ending | None:
         """How a guard ends a step; None where it lets it run."""
@@ -335,6 +374,7 @@ class Scheduler:
             self._end(node, "skipped", error.code)
             return
         code, message = _said(error)
+        self._sharing.failed(node, code, message)
         if node.element is not None:
             self._maps.failed(cast("Element", node), code, message)
             return
@@ -344,6 +384,8 @@ class Scheduler:
     def given_up(self, node: Node, status: Status, code: str, message: str) -> None:
         """A running step was ended from outside; a write whose tool was called is unknown."""
         self._at = self._now()
+        if code == "timed-out":
+            self._sharing.failed(node, code, message)
         if node.element is not None:
             self._maps.given_up(cast("Element", node), status, code, message)
             return
@@ -381,6 +423,8 @@ class Scheduler:
         self._log.emit(quick(StepEnded, (self._at, node.id, status, code)))
         if self._waiters or not self._unfinished:
             self._tell_waiters(node)
+        if self._sharing.followers:
+            self.tell_followers(node)
         dependents, node.dependents = node.dependents, None
         if node.map is not None and node.map.opened:  # those that follow it do not count on it
             dependents = [item for item in dependents or () if not _told(item, node)]
@@ -429,6 +473,8 @@ class Scheduler:
                 continue
             if status == "failed":
                 self._log.emit(StepError(self._at, node.id, node.attempt, code, message))
+            elif status == "done" and node.map is None:  # by the value of an equal call
+                self._log.emit(StepResult(self._at, node.id, node.attempt, node.value))
             self._end(node, status, code)
         self._endings.clear()
 

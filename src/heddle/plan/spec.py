@@ -33,7 +33,10 @@ class ToolSpec:
         timeout_s: seconds for one attempt; None for the run's own.
         asks_model: True for a tool that needs the worker model.
         implicit: part of the language: known to every plan, and not listed among the tools.
+        fuse: whether equal calls of a run may be one call; False for a tool whose next answer may
+            differ and is wanted, as that of a random generator.
         effectful: whether a call may change the world: it then waits for a closed, clean plan.
+        fuses: whether equal calls are one: `fuse`, for `pure` and `read`.
     """
 
     name: str
@@ -48,7 +51,10 @@ class ToolSpec:
     timeout_s: float | None = None
     asks_model: bool = False
     implicit: bool = False
+    fuse: bool = True
     effectful: bool = field(init=False)
+    fuses: bool = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "effectful", self.effect in ("idempotent", "write"))
+        object.__setattr__(self, "fuses", self.fuse and not self.effectful)

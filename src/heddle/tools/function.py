@@ -80,6 +80,7 @@ def tool(
     description: str | None = None,
     concurrency: int | None = None,
     timeout_s: float | None = None,
+    fuse: bool = True,
 ) -> Callable[[Callable[..., Any]], Tool]: ...
 def tool(
     function: Callable[..., Any] | None = None,
@@ -91,6 +92,7 @@ def tool(
     description: str | None = None,
     concurrency: int | None = None,
     timeout_s: float | None = None,
+    fuse: bool = True,
 ) -> Any:
     """Make a typed function a tool; a decorator, with arguments or without.
 
@@ -103,6 +105,8 @@ def tool(
         description: what the planner reads; the docstring's first paragraph by default.
         concurrency: at most so many calls at once.
         timeout_s: seconds for one attempt.
+        fuse: whether equal calls of a run are one call, where the effect allows it (`pure`,
+            `read`); False where each call is to give its own answer.
 
     Raises:
         ConfigError: the function cannot be a tool, or a setting cannot be used.
@@ -117,6 +121,7 @@ def tool(
             description=description,
             concurrency=concurrency,
             timeout_s=timeout_s,
+            fuse=fuse,
         )
     named = name if name is not None else str(getattr(function, "__name__", ""))
     check_name(named, place_of(function))
@@ -132,6 +137,7 @@ def tool(
         selectors=tuple(selectors),
         concurrency=concurrency,
         timeout_s=timeout_s,
+        fuse=fuse,
     )
     check_spec(spec, place_of(function))
     return assemble(spec, function, binder(named, found.takes), dumper(named, found.gives))
