@@ -91,6 +91,7 @@ DIALECTS: dict[str, str] = {
     "react": "heddle.plan.dialects.react",
     "rewoo": "heddle.plan.dialects.rewoo",
     "native": "heddle.plan.dialects.native",
+    "links": "heddle.plan.dialects.links",
     "abstraction": "heddle.plan.dialects.abstraction",
 }
 """Every dialect by name, and the module that is it."""
