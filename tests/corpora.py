@@ -19,6 +19,9 @@ CORPORA = {
     "mathqa": "*.jsonl",
     "gnn4taskplan": "llm_plans_*.jsonl",
     "taskbench": "*.json*",
+    "hotpotqa": "*.jsonl",
+    "llmcompiler": "*.jsonl",
+    "gsm8k": "gsm8k.*",
 }
 """Every corpus that tests read, and its files."""
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from comparison_specimens import GOLDS, THREE, campaign_of, question, record
+from corpora import needs_corpus, whole
 from heddle.comparison.columns import COLUMNS, best, change, notes, share
 from heddle.comparison.figures import figures_of, judge
 from heddle.comparison.intervals import difference, median_interval, percentile, wilson
@@ -19,6 +20,7 @@ from heddle.comparison.questions import read_questions
 from heddle.comparison.records import record_from_json, record_to_json
 from heddle.comparison.results import ResultsFile
 from heddle.errors import ConfigError, ModelError
+from heddle.scoring import number_of, score
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,7 +61,7 @@ def test_a_question_without_an_id_is_called_by_its_line() -> None:
 
 
 def test_paragraphs_come_once_each_and_odd_contexts_hold_none() -> None:
-    context = [["Paris", ["Paris is a city.", " It is old."]], ["Rome", ["Rome too."]], "odd"]
+    context = [["Paris", ["Paris is a city.", " It is old."]], ["Rome", "Rome too."], "odd", [1, 2]]
     rows = [{"question": "?", "answer": "x", "context": item} for item in (context, context, "t")]
     found = read_questions("\n".join(map(json.dumps, rows)), "q")
     assert list(found.paragraphs()) == [
@@ -94,6 +96,30 @@ def test_a_bad_line_is_named(text: str, said: str) -> None:
     assert said in caught.value.message
     assert caught.value.hint
     assert caught.value.code == "bad-questions"
+
+
+@pytest.mark.parametrize(
+    ("name", "files"),
+    [
+        ("hotpotqa", "*.jsonl"),
+        ("llmcompiler", "parallelqa*"),
+        ("llmcompiler", "movie*"),
+        ("llmcompiler", "hotpotqa*"),
+        ("gsm8k", "gsm8k.*"),
+        ("mathqa", "*.jsonl"),
+    ],
+)
+@needs_corpus("hotpotqa", "llmcompiler", "gsm8k", "mathqa")
+def test_published_questions_are_read_as_they_are(name: str, files: str) -> None:
+    (path,) = whole(name).glob(files)
+    text = path.read_text("utf-8")
+    found = read_questions(text, path.name).questions
+    assert len(found) == len(text.splitlines())
+    assert all(score(one.golds[0], one.golds, 0).right for one in found)
+    if name == "hotpotqa":
+        assert all(one.paragraphs for one in found)
+    if name in ("gsm8k", "mathqa"):
+        assert all(number_of(one.golds[0]) is not None for one in found)
 
 
 # -- the results file ----------------------------------------------------------------------------

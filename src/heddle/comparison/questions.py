@@ -164,14 +164,20 @@ def _inputs(row: dict[str, Any], place: str) -> dict[str, Any]:
 
 
 def _paragraphs(context: Any, place: str) -> Iterator[tuple[str, str]]:
-    """HotpotQA's `context`, `[[title, [sentence, …]], …]`; any other `context` holds none."""
+    """HotpotQA's `context`, `[[title, [sentence, …]], …]`, or a text in place of the sentences.
+
+    Any other `context` holds none.
+    """
     for item in cast("list[Any]", context if isinstance(context, list) else []):
         match item:
+            case [str(title), str(text)]:
+                pass
             case [str(title), [*sentences]] if all(isinstance(part, str) for part in sentences):
                 text = "".join(cast("list[str]", sentences))
-                yield title, _encodable(text, f"paragraph {title!r:.60}", place)
             case _:
                 continue
+        what = f"paragraph {title!r:.60}"
+        yield _encodable(title, what, place), _encodable(text, what, place)
 
 
 def _encodable(text: str, what: str, place: str) -> str:

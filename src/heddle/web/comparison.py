@@ -141,7 +141,8 @@ def _dot(own: StrategyFigures, y: float) -> Markup:
         tag("title", hover),
         tag("text", fitted(own.strategy, 24), x=4, y=middle + 4, class_="head"),
         tag("path", d=f"M{_x(found.low):.1f} {middle}H{_x(found.high):.1f}", class_="reach"),
-        tag("circle", cx=round(_x(found.value), 1), cy=middle, r=5, class_="bar s-done"),
+        tag("rect", x=round(_x(found.value) - 5, 1), y=middle - 5, width=10, height=10, rx=5,
+            class_="bar s-done"),
         tag("text", share(found.value), x=LABELS + PLOT + 14, y=middle + 4, class_="small"),
         class_="row",
     )  # fmt: skip
