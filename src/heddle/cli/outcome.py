@@ -39,6 +39,8 @@ def give_result(
     if not quiet and result.steps:
         _say_steps(result.steps)
         say(_figures(result))
+    if not quiet and result.strategy:
+        say(f"strategy {result.strategy}: {'; '.join(result.reasons)}")
     if not quiet and result.usage.model_calls:
         say(_usage(result))
     _give_answer(result)

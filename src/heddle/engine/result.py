@@ -164,9 +164,11 @@ class RunResult:
     Attributes:
         answer: a JSON value; None where there is none.
         steps: in plan order, over all rounds.
-        plan: the last round's plan.
+        plan: the last round's plan, those aside that came out as results.
         plans: all rounds' plans.
         events: everything that happened.
+        strategy: the one that came to the answer; "" where nobody planned.
+        reasons: why it was chosen.
     """
 
     run_id: str
@@ -180,6 +182,8 @@ class RunResult:
     plan: Plan | None
     plans: list[Plan] = field(default_factory=list["Plan"])
     events: list[Event] = field(default_factory=list["Event"], repr=False)
+    strategy: str = ""
+    reasons: tuple[str, ...] = ()
 
     @property
     def exit_status(self) -> int:
@@ -189,8 +193,9 @@ class RunResult:
         return 0 if self.status == "succeeded" else 1
 
     def to_json(self) -> dict[str, Any]:
-        """The one object that `--json` prints."""
+        """The one object that `--json` prints; `strategy` is in it where a question was asked."""
         error = self.error
+        chosen = {"strategy": {"name": self.strategy, "reasons": list(self.reasons)}}
         return {
             "run_id": self.run_id,
             "status": self.status,
@@ -200,6 +205,7 @@ class RunResult:
             "steps": [step.to_json() for step in self.steps],
             "usage": self.usage.to_json(),
             "timing": self.timing.to_json(),
+            **(chosen if self.strategy else {}),
         }
 
 
@@ -219,6 +225,7 @@ def result_of(
     error: RunError | None,
     status: RunStatus | None = None,
     findings: Sequence[Finding] = (),
+    expansions: Sequence[Plan] = (),
 ) -> RunResult:
     """Read a finished run's result from its state.
 
@@ -232,8 +239,10 @@ def result_of(
         error: why there is no full answer, if the caller knows; else the steps tell.
         status: set where the steps do not tell (rejected).
         findings: findings that are in none of the plans.
+        expansions: plans that came out as results.
     """
-    found = [*findings, *(finding for plan in plans for finding in plan.findings)]
+    every = sorted([*plans, *expansions], key=lambda plan: plan.round)
+    found = [*findings, *(finding for plan in every for finding in plan.findings)]
     steps = [_outcome(step, state) for step in state.steps.values()]
     judged_status, judged_error = _judge(state, answer, error)
     return RunResult(
@@ -246,8 +255,10 @@ def result_of(
         usage=_usage(state),
         timing=_timing(state, slots),
         plan=plans[-1] if plans else None,
-        plans=list(plans),
+        plans=every,
         events=list(events),
+        strategy=state.strategy,
+        reasons=state.reasons,
     )
 
 
@@ -289,7 +300,8 @@ def _judge(
     whose outcome nobody saw.
     """
     steps = list(state.steps.values())
-    last = max((step.round for step in steps), default=1)
+    nested = {round.round for round in state.rounds if round.parent}
+    last = max((step.round for step in steps if step.round not in nested), default=1)
     lacking = _lacking(state)
     bad = [step for step in lacking if step.round == last or step.status in ("unknown", "denied")]
     worst = min(bad, key=_rank_of, default=None)
@@ -343,7 +355,7 @@ def _cut(state: RunState) -> RunError | None:
 
     It is the provider's fault, or nobody's where the run's time was up.
     """
-    findings = state.rounds[-1].findings if state.rounds else []
+    findings = last.findings if (last := state.last_round) else []
     cut = next((finding for finding in findings if finding.code == "plan-cut"), None)
     if cut is None:
         return None
@@ -355,9 +367,10 @@ def _cut(state: RunState) -> RunError | None:
 
 def _fault(state: RunState) -> RunError | None:
     """An error in the last plan that no step's failure shows."""
-    if not state.rounds or state.rounds[-1].accepted:
+    last = state.last_round
+    if last is None or last.accepted:
         return None
-    errors = (item for item in state.rounds[-1].findings if item.severity == "error")
+    errors = (item for item in last.findings if item.severity == "error")
     first = next(errors, None)
     return first and RunError(first.code, first.message, first.hint)
 
