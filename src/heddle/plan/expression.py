@@ -29,6 +29,8 @@ import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
+from heddle.plan.ir import Choose
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
@@ -36,18 +38,23 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FUNCTIONS",
+    "MATH",
     "MAX_CHARACTERS",
     "METHODS",
     "SPEC",
     "ExpressionError",
     "Look",
+    "Named",
+    "at_path",
+    "constants",
     "formatted",
     "lower",
     "parse",
     "read",
 ]
 
-Look: TypeAlias = "Callable[[str], Ref | Item | Input | None]"
+Named: TypeAlias = "Ref | Item | Input | Choose"
+Look: TypeAlias = "Callable[[str], Named | None]"
 """What a name stands for, or None where it is no name."""
 
 MAX_CHARACTERS: Final = 16_000
@@ -81,7 +88,9 @@ _KEYWORDS = {
 _APPLICABLE = FUNCTIONS.keys() - {"dict", "enumerate", "format", "map", "pow", "range", "zip"}
 """Functions of one value that may be named, not called: `map(float, xs)`, `key=len`."""
 
-_MATH = frozenset({"ceil", "floor", "pow", "sqrt"})
+MATH: Final = frozenset({"ceil", "floor", "pow", "sqrt"})
+"""Functions that may be called as `math.sqrt`, too."""
+
 SPEC: Final = re.compile(
     r"(?:[^{}]?[<>=^])?[-+ ]?0?[0-9]{0,2}[,_]?(?:\.[0-9]{1,2})?[bdeEfFgGnosxX%]?"
 )
@@ -113,7 +122,10 @@ class ExpressionError(Exception):
         hint: what to write instead.
         line: line in the text, from 1.
         column: column in that line, from 1; counted in UTF-8 bytes where the source is a tree.
+        node: the part of the tree that is refused; None where there is no tree.
     """
+
+    node: ast.AST | None = None
 
     def __init__(self, message: str, hint: str = _HINT, line: int = 1, column: int = 1) -> None:
         super().__init__(message)
@@ -184,6 +196,15 @@ def read(text: str, names: Collection[str]) -> ast.expr:
         raise ExpressionError("it nests too deeply", "use a flatter form") from None
 
 
+def at_path(node: Named, path: Path) -> Named:
+    """The part of a reference at a path of constants."""
+    if not path:
+        return node
+    if isinstance(node, Choose):
+        return Choose(tuple(replace(each, path=(*each.path, *path)) for each in node.options))
+    return replace(node, path=(*node.path, *path))
+
+
 def _names() -> Iterator[str]:
     """a, b, … z, aa, ab, …, without Python's own words."""
     letters = string.ascii_lowercase
@@ -194,7 +215,9 @@ def _names() -> Iterator[str]:
 
 def _at(node: ast.AST, message: str, hint: str = _HINT) -> ExpressionError:
     line, column = getattr(node, "lineno", 1), getattr(node, "col_offset", 0)
-    return ExpressionError(message, hint, line, column + 1)
+    error = ExpressionError(message, hint, line, column + 1)
+    error.node = node
+    return error
 
 
 def _deep(node: ast.AST) -> ExpressionError:
@@ -224,19 +247,6 @@ class _Checker:
         if not self._known(node.id):
             raise _unknown(node)
         return _subscripted(ast.Name(node.id, ast.Load()), path)
-
-    def _constants(self, node: ast.expr) -> tuple[ast.Name, Path] | None:
-        """The free name that a chain of constant subscripts begins with, and the chain."""
-        path: list[str | int] = []
-        while isinstance(node, ast.Subscript):
-            key = node.slice.value if isinstance(node.slice, ast.Constant) else None
-            if type(key) not in (str, int):
-                return None
-            path.append(cast("str | int", key))
-            node = node.value
-        if not isinstance(node, ast.Name) or node.id in self._scope:
-            return None
-        return node, tuple(reversed(path))
 
     # -- expressions
 
@@ -322,8 +332,8 @@ class _Checker:
         return ast.IfExp(self.expression(node.test), body, self.expression(node.orelse))
 
     def on_subscript(self, node: ast.Subscript) -> ast.expr:
-        found = self._constants(node)
-        if found is not None:
+        found = constants(node)
+        if found is not None and found[0].id not in self._scope:
             return self._free(*found)
         value = self.expression(node.value)
         if not isinstance(node.slice, ast.Slice):
@@ -488,8 +498,8 @@ class _Lowering(_Checker):
         super().__init__()
         self._look = look
         self._fresh = _names()
-        self._given: dict[Ref | Item | Input, str] = {}
-        self.values: dict[str, Ref | Item | Input] = {}
+        self._given: dict[Named, str] = {}
+        self.values: dict[str, Named] = {}
 
     def _known(self, name: str) -> bool:
         return self._look(name) is not None
@@ -498,7 +508,7 @@ class _Lowering(_Checker):
         found = self._look(node.id)
         if found is None:
             raise _unknown(node)
-        whole = replace(found, path=(*found.path, *path))
+        whole = at_path(found, path)
         if whole not in self._given:
             if len(self._given) == MAX_VALUES:
                 raise _at(node, f"it uses more than {MAX_VALUES} values", "split it")
@@ -529,6 +539,21 @@ _RULES: dict[type[ast.expr], Callable[[_Checker, Any], ast.expr]] = {
 _TEXT_ONLY = frozenset({"lower", "upper", "strip", "title"})
 
 
+def constants(node: ast.expr) -> tuple[ast.Name, Path] | None:
+    """The name that a chain of constant subscripts begins with, and the chain; or None.
+
+    An index counts from the start: a reference has no negative ones.
+    """
+    path: list[str | int] = []
+    while isinstance(node, ast.Subscript):
+        key = node.slice.value if isinstance(node.slice, ast.Constant) else None
+        if type(key) not in (str, int):
+            return None
+        path.append(cast("str | int", key))
+        node = node.value
+    return (node, tuple(reversed(path))) if isinstance(node, ast.Name) else None
+
+
 def _is_str(node: ast.expr) -> bool:
     return isinstance(node, ast.Name) and node.id == "str"
 
@@ -537,7 +562,7 @@ def _of_math(node: ast.Attribute, known: Callable[[str], bool]) -> bool:
     """Whether this is `math.sqrt` and the like, with `math` no value."""
     owner = node.value
     return (
-        node.attr in _MATH
+        node.attr in MATH
         and isinstance(owner, ast.Name)
         and owner.id == "math"
         and not known("math")

@@ -43,6 +43,7 @@ BITS += [
 BITS += ['"label": "v"', '{"heddle": 1, "steps": [', '{"id": "a", "tool": "t"}', "$v.x$", "\ud800"]
 BITS += ["[f(a=1)", "f(", ";", "+", "]\n", '"f(a=1)"', "<function=f>", " for x in y"]
 BITS += ["[3 = y1]", "[", "= y1]", "y1 = ", "-f-> y2]", "[FUNC f(", "y1", "```"]
+BITS += ["x = f(", "\nif x:\n    ", "\nelse:\n", "```python\n", "\n```\n", 'f"{x}"', "for", " = "]
 soups = st.lists(st.sampled_from(BITS), max_size=30).map("".join)
 
 
@@ -108,6 +109,12 @@ HOSTILE = {
     "steps in brackets": lambda size: "[1 = y1]" * (size // 8),
     "brackets in prose": lambda size: "[a [b] = [c\n" * (size // 12),
     "brackets that break off": lambda size: "[3 = y1 and " * (size // 12),
+    "statements": lambda size: "x = f(1)\n" * (size // 9),
+    "a block": lambda size: "if x:\n" + "    y = f(1)\n" * (size // 13),
+    "conditions": lambda size: "if x:\n    y = 1\nelse:\n    y = 2\n" * (size // 36),
+    "open statements": lambda size: "```python\n" + "x = f(\n" * (size // 7),
+    "open texts": lambda size: 'x = """' + 'a"\n' * (size // 3),
+    "a long list": lambda size: "x = [" + "1,\n" * (size // 3) + "]",
     "almost ends": lambda size: "<END_OF_PLA>" * (size // 12),
 }
 

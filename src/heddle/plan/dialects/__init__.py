@@ -93,6 +93,7 @@ DIALECTS: dict[str, str] = {
     "native": "heddle.plan.dialects.native",
     "links": "heddle.plan.dialects.links",
     "abstraction": "heddle.plan.dialects.abstraction",
+    "python": "heddle.plan.dialects.python",
 }
 """Every dialect by name, and the module that is it."""
 
