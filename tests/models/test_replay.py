@@ -260,3 +260,13 @@ def test_a_recording_that_cannot_be_written_is_named(tmp_path):
     recorder = Recorder(ScriptedModel("a"), tmp_path / "no" / "such.jsonl")
     with pytest.raises(ConfigError, match=r"such\.jsonl"):
         hear(recorder, request())
+
+
+def test_rows_that_a_process_before_has_used_are_not_given_again(tmp_path):
+    path = recording(tmp_path, *({"chunks": [text]} for text in ("one", "two", "three")))
+    first, second = model_named(f"replay:{path}"), model_named(f"replay:{path}")
+    assert hear(first, request())[0] == "one"
+    assert first.given == [f"{path}:1"]
+    second.skip(first.given)
+    assert hear(second, request())[0] == "two"
+    assert second.given == [f"{path}:1", f"{path}:2"]
