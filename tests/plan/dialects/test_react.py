@@ -3,6 +3,8 @@
 import random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pieces import args_of, cut, faults, shape
 
 import heddle
@@ -250,6 +252,27 @@ def test_the_last_answer_of_a_trajectory_counts():
 
 
 # -- writing -------------------------------------------------------------------------------------
+
+
+TEXTS = st.text("ab \"'\\[](){}#E1$,=.:\n2é\u2028", max_size=12)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 10**20) | TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+    max_leaves=4,
+)
+ARGS = st.builds(
+    lambda listed, named: {**{str(n): value for n, value in enumerate(listed)}, **named},
+    st.lists(VALUES, max_size=3),
+    st.dictionaries(st.sampled_from(["query", "k", "b-c"]), VALUES, max_size=2),
+)
+
+
+@given(args=ARGS, output=VALUES, note=st.text("ab:\n", max_size=9) | st.just("Action: f[x]"))
+def test_what_is_written_is_read_back(args, output, note):
+    plan = Plan([Step("1", "f", args, note=note), Step("2", "g", args, ("1",))], output=output)
+    again = parse(write(plan), "react")
+    assert canonical_text(again) == canonical_text(plan)
+    assert again.findings == []
 
 
 def test_a_chain_is_written_and_read_back():

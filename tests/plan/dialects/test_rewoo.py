@@ -84,6 +84,9 @@ WRITTEN = {
     "no sign": "#E1 Search[New York]\n#E2 LLM[How large? Given #E1]",
     "the call on the next line": "#E1 =\nSearch[New York]\n#E2 =\n  LLM[How large? Given #E1]",
     "a remark": "#E1 = Search[New York]  (a city)\n#E2 = LLM[How large? Given #E1].  # done",
+    "in brackets": "Plan: one (#E1 = Search[New York]).\n"
+    "Plan: two (#E2 = LLM[How large? Given #E1])",
+    "no mark, a colon": "E1: Search[New York]\nE2: LLM[How large? Given E1]",
     "a label": "Plan: one\nEvidence: #E1 = Search[New York]\n#E2 = LLM[How large? Given #E1]",
     "blank lines": "\n\nPlan: one\n\n#E1 = Search[New York]\n\n\n"
     "#E2 = LLM[How large? Given #E1]\n\n",
@@ -301,6 +304,10 @@ def test_the_same_evidence_twice_is_one_step_and_a_warning():
 def test_two_evidences_of_one_name_are_a_finding():
     found = heddle.check(parse("#E1 = search[x]\n#E1 = search[y]"), tools=[search])
     assert [(f.code, f.line, f.step) for f in found] == [("duplicate-id", 2, "E1")]
+
+
+def test_a_road_is_no_evidence():
+    assert evidences("#E1 = f[x]\nE5: the road [see a map]\n") == [("E1", "f", {"0": "x"})]
 
 
 def test_a_mention_in_the_words_of_a_plan_is_neither_definition_nor_reference():

@@ -37,7 +37,7 @@ _CONTINUED = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 _REMARK = re.compile(
-    r"[\s;,.*_`~|&]*+(?:(?:and|then)?+[\s;,]*+$|\#|//|<|\(|->|→|←|[-–—](?:\s|$))", re.IGNORECASE
+    r"[\s;,.*_`~|&)]*+(?:(?:and|then)?+[\s;,]*+$|\#|//|<|\(|->|→|←|[-–—](?:\s|$))", re.IGNORECASE
 )
 
 

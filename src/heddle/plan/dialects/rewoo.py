@@ -70,7 +70,7 @@ _LIKELY = re.compile(
     rf"\#[ ]?[Ee][ ]?[0-9]{{1,9}}(?!\w)[*_`]*+"
     rf"(?:\s*+[=:]\s*+[*_`]*+{TOOL}[*_`]*+[ ]?[\[(]|[ ]{TOOL}\[)"
 )
-_BARE_LIKELY = re.compile(rf"^{_LEAD}E[0-9]{{1,9}}[ \t]*+=[ \t]*+{TOOL}\[", re.MULTILINE)
+_BARE_LIKELY = re.compile(rf"^{_LEAD}E[0-9]{{1,9}}[ \t]*+[=:][ \t]*+[\w.-]++\[", re.MULTILINE)
 _PLAN_LIKELY = re.compile(_PLAN.pattern, re.IGNORECASE | re.MULTILINE)
 _HINT = "an evidence reads `#E1 = Tool[text]`, on a line of its own"
 
@@ -341,11 +341,12 @@ def _is_call(found: re.Match[str], *, begins: bool) -> bool:
     if round and (found["gap"] or (words and found["sep"] != "=")):
         return False
     apart = bool(found["gap"]) or words
+    sure = found["sep"] == "=" or (found["sep"] == ":" and not apart)
     if not found["hash"]:
-        return begins and bool(found["sep"])
+        return begins and sure
     if not found["sep"]:
         return begins and not (round or words)
-    return begins or found["sep"] == "=" or (found["sep"] == ":" and not apart)
+    return begins or sure
 
 
 def _begins(text: str) -> bool:
