@@ -15,11 +15,12 @@ as-needed decomposition (ADaPT, arXiv 2311.05772) and lazy replanning (arXiv 260
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, NamedTuple
 
 from heddle.errors import ModelError
 from heddle.models.protocol import Request
-from heddle.plan.canonical import step_to_json
+from heddle.plan.canonical import encode
 from heddle.plan.ir import Step
 from heddle.strategies import direct, llmcompiler, parallel, react
 from heddle.strategies.boundary import Bill, Prices, Shape, Sizes, plan_first, stepwise
@@ -154,16 +155,17 @@ def _sizes(rounds: Rounds, habit: Habit, steps: Sequence[Step]) -> Sizes:
     question = len(rounds.question)
     turn = Request(tuple(parallel.planner_messages(rounds)), tools=tuple(rounds.specs.values()))
     sample = steps[:_SAMPLE]
-    written = (
-        sum(len(str(step_to_json(step, note=True))) for step in sample) / 4 / max(1, len(sample))
-    )
+    calls = [len(step.tool) + len(json.dumps(encode(dict(step.args)))) for step in sample]
+    action = sum(calls) / 4 / max(1, len(sample))
+    notes = sum(len(step.note) for step in sample) / 4 / max(1, len(sample))
     return Sizes(
         prompt=_characters(planner_messages(rounds)) / 4,
         turn=turn.characters / 4,
         join=(len(prompt("joiner", last="")) + question) / 4,
         result=habit.result,
-        step=written,
-        action=written,
+        observation=habit.observation,
+        step=action + notes,
+        action=action,
     )
 
 

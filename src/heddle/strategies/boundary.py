@@ -10,7 +10,7 @@ Source: the counts of ReWOO (arXiv 2305.18323, §2.2) and LLMCompiler (arXiv 231
 rounds of plan and join added; that nobody has published a router with numbers is why this one
 prints its own.
 
->>> shape, sizes = Shape(steps=10, depth=10), Sizes(prompt=1000, turn=1000, join=1000, result=450)
+>>> shape, sizes = Shape(steps=10, depth=10), Sizes(1000, 1000, 1000, 450, 450)
 >>> plan_first(shape, sizes).input, stepwise(shape, sizes).input
 (6500.0, 38500.0)
 """
@@ -52,7 +52,8 @@ class Sizes(NamedTuple):
         prompt: what a planner reads before any result: instructions, tools, question.
         turn: the same for one who goes step by step.
         join: what a joiner reads besides the results.
-        result: one result, with the call that it is of.
+        result: one result as a joiner reads it, with the call that it is of.
+        observation: one result as one reads it who goes step by step.
         digest: one earlier step as a planner of a later round reads it.
         step: one step of a plan, written.
         action: one call of one who goes step by step, written.
@@ -63,6 +64,7 @@ class Sizes(NamedTuple):
     turn: float
     join: float = 250.0
     result: float = 150.0
+    observation: float = 120.0
     digest: float = 40.0
     step: float = 40.0
     action: float = 50.0
@@ -121,13 +123,17 @@ def plan_first(shape: Shape, sizes: Sizes) -> Bill:
     """What rounds of plan and join cost.
 
     With R replans: (1 + R) prompts for the planner and the joiner each; the joiner of each round
-    reads all results so far, the planner of each further round a digest of them.
+    reads all results so far, the planner of each further round a digest of them. A place that says
+    `later` is written and read like a step, and has no result.
     """
     rounds = 1 + replans(shape)
-    shares = shape.steps * (rounds + 1) / 2  # of steps, summed over what was there in each round
-    earlier = shape.steps * (rounds - 1) / 2
-    read = rounds * (sizes.prompt + sizes.join) + shares * sizes.result + earlier * sizes.digest
-    written = shape.steps * sizes.step + rounds * sizes.answer
+    laters = shape.conditional * max(0.0, shape.steps - shape.width)
+    joined = (rounds + 1) / 2  # how often a joiner reads a step, on the average
+    planned = (rounds - 1) / 2  # how often a planner does
+    read = rounds * (sizes.prompt + sizes.join)
+    read += shape.steps * (joined * sizes.result + planned * sizes.digest)
+    read += laters * (joined + planned) * sizes.digest
+    written = (shape.steps + laters) * sizes.step + rounds * sizes.answer
     cached = (rounds - 1) * (sizes.prompt + sizes.join)
     return Bill(read, cached, written, 2 * rounds)
 
@@ -145,7 +151,7 @@ def stepwise(shape: Shape, sizes: Sizes, *, one_at_a_time: bool = False) -> Bill
     """
     turns = shape.steps if one_at_a_time else shape.depth
     turns += min(1.0, shape.failing * shape.steps)
-    each = shape.steps / max(1.0, turns) * (sizes.action + sizes.result)
+    each = shape.steps / max(1.0, turns) * (sizes.action + sizes.observation)
     read = (turns + 1) * sizes.turn + each * turns * (turns + 1) / 2
     cached = turns * sizes.turn + each * (turns - 1) * turns / 2
     return Bill(read, cached, shape.steps * sizes.action + sizes.answer, turns + 1)

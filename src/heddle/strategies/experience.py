@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from heddle.plan.ir import dependencies
-from heddle.strategies.wording import results_text
+from heddle.strategies.wording import observed, results_text
 from heddle.tools.builtin.later import LATER_SPEC
 
 if TYPE_CHECKING:
@@ -74,7 +74,8 @@ class Habit:
     Attributes:
         runs: how many there were.
         weight: what they count for now.
-        result: tokens of one result with its call, at four characters each.
+        result: tokens of one result as a joiner reads it, at four characters each.
+        observation: ... and as one reads it who goes step by step.
         laters: places that could not be planned, and
         trials: calls that could have been such places.
         choices: what the last drafts led to, the clear ones more than once.
@@ -87,6 +88,7 @@ class Habit:
     depth: float = 0.0
     failing: float = 0.0
     result: float = 150.0
+    observation: float = 120.0
     laters: float = 0.0
     trials: float = 0.0
     choices: list[str] = field(default_factory=list[str])
@@ -128,10 +130,12 @@ class Habit:
         failed = sum(state.status == "failed" for state in steps) / len(steps)
         sample = [state for state in steps if state.step and not is_later(state.step)][:_SAMPLE]
         result = len(results_text(sample)) / 4 / max(1, len(sample))
+        observation = sum(len(observed(state)) for state in sample) / 4 / max(1, len(sample))
         self.steps += share * (seen.steps - self.steps)
         self.depth += share * ((seen.depth if planned else rounds) - self.depth)
         self.failing += share * (failed - self.failing)
         self.result += share * (result - self.result)
+        self.observation += share * (observation - self.observation)
         if planned:
             self.laters = _FADING * self.laters + seen.laters
             self.trials = _FADING * self.trials + max(seen.below - seen.laters, seen.laters)
