@@ -84,7 +84,7 @@ class Conversation:
     @property
     def next_round(self) -> int:
         """The number of the round that `read` would begin."""
-        return len(self._shop.plans) + 1
+        return self._shop.next_round
 
     @property
     def last_round(self) -> bool:
@@ -139,7 +139,7 @@ class Conversation:
         """Ask for a plan, start what is written while it is written; return when it is whole."""
         self._plans += not may_answer
         self.turns += may_answer
-        plan = Plan(round=self.next_round, dialect=dialect)
+        plan = Plan(round=self._shop.claim_round(), dialect=dialect)
         reader = self._reader(plan)
         intake = Intake(self._beginning(plan), reader, self._limits, drop)
         stream = self._stream(messages, plan.round, native=native, stop=stop)

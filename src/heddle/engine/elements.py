@@ -7,6 +7,7 @@ followed through the elements: element i of the one, then element i of the other
 from __future__ import annotations
 
 from array import array
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from heddle.plan.ir import MISSING, Ref, dependencies
@@ -32,6 +33,7 @@ class ItemFault(NamedTuple):
     message: str
 
 
+@dataclass(slots=True)
 class MapState:
     """The elements of one map. Cost: O(1) an event, 17 bytes an element besides its value.
 
@@ -45,17 +47,18 @@ class MapState:
         lacking: elements that dependents miss.
     """
 
-    __slots__ = ("faults", "given", "lacking", "messages", "n", "running", "seconds", "values")
+    n: int
+    values: list[Any] = field(init=False)
+    seconds: array[float] = field(init=False)
+    faults: dict[int, ItemFault] = field(default_factory=dict[int, ItemFault])
+    messages: dict[int, str] = field(default_factory=dict[int, str])
+    running: dict[int, float] = field(default_factory=dict[int, float])
+    given: int = 0
+    lacking: int = 0
 
-    def __init__(self, n: int) -> None:
-        self.n = n
-        self.values: list[Any] = [None] * n
-        self.seconds = array("d", bytes(8 * n))
-        self.faults: dict[int, ItemFault] = {}
-        self.messages: dict[int, str] = {}
-        self.running: dict[int, float] = {}
-        self.given = 0
-        self.lacking = 0
+    def __post_init__(self) -> None:
+        self.values = [None] * self.n
+        self.seconds = array("d", bytes(8 * self.n))
 
     @property
     def ended_count(self) -> int:
@@ -99,11 +102,14 @@ class MapState:
             self.seconds[index] = at - started
 
 
-def critical_ends(steps: Mapping[str, StepState]) -> dict[str, tuple[float, str]]:
+def critical_ends(
+    steps: Mapping[str, StepState], inner: Mapping[str, float]
+) -> dict[str, tuple[float, str]]:
     """By step: the seconds of the longest chain of calls that ends with it, and the step before it.
 
     Args:
         steps: by id, each after those it depends on.
+        inner: seconds of the longest chain of a nested plan, by the step that expands it.
 
     Cost: linear in steps, edges and elements.
     """
@@ -114,8 +120,8 @@ def critical_ends(steps: Mapping[str, StepState]) -> dict[str, tuple[float, str]
         followed = _followed(state, steps)
         waited = [other for other in before if other in ends and other != followed]
         start, cause = max(((ends[other][0], other) for other in waited), default=(0.0, ""))
-        if state.map is None:
-            ends[id] = start + state.ran_s, cause
+        if state.map is None or state.expanded:
+            ends[id] = start + (inner.get(id, 0.0) if state.expanded else state.ran_s), cause
             continue
         first = chains.get(followed, ())
         chain = chains[id] = [

@@ -165,11 +165,16 @@ class BudgetDelta(NamedTuple):
 
 
 class PlanProposed(NamedTuple):
-    """A plan begins to arrive, or has been handed over."""
+    """A plan begins to arrive, or has been handed over.
+
+    Attributes:
+        parent: the step that expands it; "" for a plan of the run itself.
+    """
 
     at: float
     round: int
     dialect: str
+    parent: str = ""
 
 
 class StepAccepted(NamedTuple):

@@ -20,6 +20,7 @@ from heddle.engine.events import (
     RunFinished,
 )
 from heddle.engine.executor import LocalExecutor
+from heddle.engine.expanding import Expander
 from heddle.engine.log import EventLog
 from heddle.engine.result import RunError, result_of
 from heddle.engine.round import Round, cone, output_ids, sinks
@@ -32,6 +33,7 @@ from heddle.plan.canonical import hash_of
 from heddle.plan.ir import Plan, Ref
 from heddle.plan.limits import Limits
 from heddle.tools.builtin.compute import compute
+from heddle.tools.builtin.expand import EXPAND_SPEC
 from heddle.tools.builtin.later import later
 from heddle.tools.builtin.llm import LLM_SPEC, llm_tool
 from heddle.tools.toolbox import toolbox
@@ -97,6 +99,9 @@ class Workshop:
         self.log = log or EventLog()
         self.run_id = uuid.uuid4().hex[:12]
         self.plans: list[Plan] = []
+        self.expansions: list[Plan] = []  # that came out as results, in the order of their rounds
+        self.approve: Approve | None = None  # the one who was asked last
+        self._rounds = 0
         self._until: float | None = None  # loop time at which what runs is ended
         worker = (models or {}).get("worker") or (models or {}).get("")
         self.tools = {**_LANGUAGE, **tools}
@@ -121,6 +126,7 @@ class Workshop:
             estimates=estimates,
             run_id=self.run_id,
         )
+        self.scheduler.expand_with(Expander(self).expand)
         self.asker = Asker(models or {}, self.log, self.slots, self.limits.stall_timeout_s)
 
     def _created(self, question: str) -> RunCreated:
@@ -148,8 +154,23 @@ class Workshop:
         if self._own is not None:
             self._own.close()
 
+    @property
+    def next_round(self) -> int:
+        """The number that the next round gets."""
+        return self._rounds + 1
+
+    def claim_round(self) -> int:
+        """A number that no other round has or gets."""
+        self._rounds += 1
+        return self._rounds
+
     def begin(
-        self, plan: Plan, *, bounded: bool, earlier: Mapping[str, Any] | None = None
+        self,
+        plan: Plan,
+        *,
+        bounded: bool,
+        earlier: Mapping[str, Any] | None = None,
+        parent: str = "",
     ) -> Round:
         """Begin a round.
 
@@ -157,6 +178,7 @@ class Workshop:
             plan: an empty plan, to be filled.
             bounded: whether the size bounds hold: they do for what a model wrote.
             earlier: declared result schemas of earlier rounds' steps, by id.
+            parent: the step that expands the plan; "" for a plan of the run itself.
         """
 
         def verifier() -> verify.Verifier:
@@ -167,11 +189,12 @@ class Workshop:
                 earlier=earlier,
             )
 
-        self.plans.append(plan)
+        (self.expansions if parent else self.plans).append(plan)
+        self._rounds = max(self._rounds, plan.round)
         limits = self.limits
         return Round(
             plan, verifier, self.scheduler, self.log, limits.max_holes,
-            limits.max_width if bounded else None,
+            limits.max_width if bounded else None, parent,
         )  # fmt: skip
 
     def deadline(self, seconds: float | None) -> None:
@@ -185,6 +208,7 @@ class Workshop:
 
     async def release(self, round: Round, approve: Approve | None) -> None:
         """Let a round's effects start once they are approved; nobody is asked past the deadline."""
+        self.approve = approve
         watch = asyncio.timeout_at(self._until)
         try:
             async with watch:
@@ -241,7 +265,7 @@ class Workshop:
             return result_of(
                 fold(self.log.events), self.plans, self.log.events,
                 slots=(self.limits.concurrency, self._allowances()), answer=answer, error=error,
-                status=status, findings=findings,
+                status=status, findings=findings, expansions=self.expansions,
             )  # fmt: skip
 
         now = read()
@@ -273,7 +297,7 @@ def _plain_inputs(inputs: Mapping[str, Any]) -> dict[str, Any]:
 
 def specs_of(tools: Mapping[str, Tool]) -> dict[str, ToolSpec]:
     """What the verifier sees of these tools, and of those that are always known."""
-    known = {LLM_SPEC.name: LLM_SPEC}
+    known = {LLM_SPEC.name: LLM_SPEC, EXPAND_SPEC.name: EXPAND_SPEC}
     return known | {name: tool.spec for name, tool in {**_LANGUAGE, **tools}.items()}
 
 

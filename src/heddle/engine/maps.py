@@ -154,6 +154,7 @@ class Element(Node):
         node = run.node
         self.id = node.id
         self.n = run.head.n
+        self.gate = node.gate
         self.step = node.step
         self.spec = node.spec
         self.gates = node.gates
@@ -209,7 +210,7 @@ class Maps:
         nodes: the scheduler's nodes, by id.
         log: takes the events.
         lookup: gives lists and elements.
-        queue: takes ready elements.
+        queue: learns how long elements take.
         attempts: ends running ones.
         most: elements of one map that are ready or running at once.
         owner: ends the maps' steps.

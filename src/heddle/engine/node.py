@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from heddle.engine.deadlines import Deadline
     from heddle.engine.events import Status
+    from heddle.engine.gate import Gate
     from heddle.engine.maps import MapRun
     from heddle.engine.slots import Lease
     from heddle.plan.spec import ToolSpec
@@ -30,6 +31,7 @@ class Node:
         dependents: who counts on it; None for nobody, and after its end.
         tolerant: inputs that may end in any way.
         ending: how it will be skipped when its turn comes.
+        gate: the write gate of its round.
         gates: where it needs a slot, besides the run's own.
         rank: seconds of the longest path from its start to the end, as estimated.
         begun: whether its tool was ever called.
@@ -39,14 +41,15 @@ class Node:
     """
 
     __slots__ = (
-        "attempt", "begun", "deadline", "dependents", "ending", "gates", "id", "leases", "map", "n",
-        "rank", "spec", "status", "step", "task", "tolerant", "value", "waiting",
+        "attempt", "begun", "deadline", "dependents", "ending", "gate", "gates", "id", "leases",
+        "map", "n", "rank", "spec", "status", "step", "task", "tolerant", "value", "waiting",
     )  # fmt: skip
     element: int | None = None
 
-    def __init__(self, id: str, n: int) -> None:
+    def __init__(self, id: str, n: int, gate: Gate) -> None:
         self.id = id
         self.n = n
+        self.gate = gate
         self.step: Step | None = None
         self.spec: ToolSpec | None = None
         self.status: Status = "waiting"

@@ -174,6 +174,11 @@ class ReadyQueue:
                 return True
         return False
 
+    @property
+    def ranked(self) -> bool:
+        """Whether the longest path goes first now."""
+        return self._ranked
+
     # -- priorities ----------------------------------------------------------------------------
 
     def rank(self) -> None:

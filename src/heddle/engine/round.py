@@ -20,6 +20,7 @@ from heddle.engine.events import (
     PlanRejected,
     StepAccepted,
 )
+from heddle.engine.gate import Gate
 from heddle.plan.canonical import encode, plan_hash, prefix_hash
 from heddle.plan.findings import Finding
 from heddle.plan.ir import MISSING, Hole, Plan, Ref, Step, dependencies, nodes_of
@@ -48,6 +49,7 @@ class Round:
         log: takes the events.
         max_holes: bad lines that a plan may have.
         max_width: elements that any of its maps may have when it runs; None for no bound.
+        parent: the step that expands it; "" for a plan of the run itself.
 
     Attributes:
         plan: the plan so far; its steps are in the form before naming, as hashes want it.
@@ -62,6 +64,7 @@ class Round:
         log: EventLog,
         max_holes: int,
         max_width: int | None = None,
+        parent: str = "",
     ) -> None:
         self.plan = plan
         self._new_verifier = verifier
@@ -71,8 +74,8 @@ class Round:
         self._max_holes = max_holes
         self._max_width = max_width
         self._contradicted: set[str] = set()  # ids that were accepted, and then taken back
-        scheduler.hold()
-        log.emit(PlanProposed(log.now(), plan.round, plan.dialect))
+        self._gate = Gate() if parent else scheduler.hold()
+        log.emit(PlanProposed(log.now(), plan.round, plan.dialect, parent))
 
     @property
     def clean(self) -> bool:
@@ -124,7 +127,7 @@ class Round:
         named = self._verifier.named(step)
         if step.over is not MISSING and self._max_width is not None:
             named = replace(named, bound=min(self._max_width, named.bound or self._max_width))
-        self._scheduler.add(named)
+        self._scheduler.add(named, self._gate)
 
     def _dig(self, hole: Hole) -> None:
         if hole.id in self.plan:
@@ -133,7 +136,7 @@ class Round:
         else:
             self.plan.add(hole)
             self._verifier.hole(hole)
-            self._scheduler.reserve(hole.id)
+            self._scheduler.reserve(hole.id, self._gate)
         place = self.plan.place(hole.id) + 1
         self._log.emit(HoleOpened(self._log.now(), self.plan.round, place, hole))
         self._report(hole.findings)
@@ -185,7 +188,7 @@ class Round:
         """
         self.plan.close()
         self._report(self._verifier.close(self.plan))
-        self._scheduler.rank()
+        self._scheduler.rank(self._gate)
         if self.clean:
             self._log.emit(
                 PlanAccepted(
@@ -196,7 +199,7 @@ class Round:
             return True
         codes = tuple(dict.fromkeys(item.code for item in self.plan.findings))
         self._log.emit(PlanRejected(self._log.now(), self.plan.round, codes))
-        self._scheduler.withhold("skipped", "plan-unclean")
+        self._scheduler.withhold("skipped", "plan-unclean", self._gate)
         for hole in self.plan.holes:
             self._scheduler.fail_hole(hole.id, "hole", hole.findings[0].message)
         return False
@@ -210,9 +213,9 @@ class Round:
             decision = "granted" if granted else "denied"
             self._log.emit(Approval(self._log.now(), plan_hash(self.plan), decision, "caller"))
             if not granted:
-                self._scheduler.withhold("denied", "not-approved")
+                self._scheduler.withhold("denied", "not-approved", self._gate)
                 return
-        self._scheduler.release(self._origin)
+        self._scheduler.release(self._origin, self._gate)
 
     def _origin(self, id: str) -> tuple[int, int, str]:
         n = self.plan.place(id) + 1

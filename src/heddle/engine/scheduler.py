@@ -34,7 +34,9 @@ from heddle.engine.events import (
     StepUnknown,
     quick,
 )
+from heddle.engine.expansions import Expansions
 from heddle.engine.fill import fresh
+from heddle.engine.gate import Gate
 from heddle.engine.lookup import Lookup, NothingChosen
 from heddle.engine.maps import Element, MapRun, Maps, follows, streams_over
 from heddle.engine.node import Ending, Node, edges, has_value, upstream
@@ -46,6 +48,7 @@ from heddle.errors import HeddleError, ToolFailed
 from heddle.plan.canonical import sound
 from heddle.plan.ir import MISSING, Item
 from heddle.plan.limits import Limits
+from heddle.tools.builtin.expand import EXPAND_SPEC
 from heddle.tools.function import Metered
 
 if TYPE_CHECKING:
@@ -54,6 +57,8 @@ if TYPE_CHECKING:
     from heddle.engine.deadlines import Deadline
     from heddle.engine.events import Status
     from heddle.engine.executor import Executor
+    from heddle.engine.expansions import Expand
+    from heddle.engine.gate import Origins
     from heddle.engine.log import EventLog
     from heddle.engine.slots import Slots
     from heddle.plan.ir import Step, Value, When
@@ -117,8 +122,9 @@ class Scheduler:
         self._maps = Maps(
             self._nodes, log, self._lookup, self._queue, self._attempts, limits.concurrency, self
         )  # fmt: skip
-        self._gated: list[Node] = []  # effects that wait for `release`
-        self._origins: Callable[[str], tuple[int, int, str]] | None = None
+        self._gate = Gate()  # that of the round which arrives
+        self._expansions = Expansions(self, log, self._lookup, self._attempts)
+        self._expand_spec = specs.get(EXPAND_SPEC.name)
         self._unfinished = 0
         self._endings: list[Ending] = []
         self._at = 0.0  # when what is happening now happened: one reading for all its events
@@ -134,17 +140,25 @@ class Scheduler:
 
     # -- growing the plan ----------------------------------------------------------------------
 
-    def reserve(self, id: str) -> None:
+    def reserve(self, id: str, gate: Gate | None = None) -> None:
         """Hold the place of a step that is not known yet (a hole); its dependents wait.
+
+        Args:
+            id: the step's id.
+            gate: the write gate of its round; that of the round which arrives by default.
 
         Raises:
             ValueError: the id is taken.
         """
-        self._new_node(id)
+        self._new_node(id, gate)
         self._resources.reserve(id)
 
-    def add(self, step: Step) -> None:
+    def add(self, step: Step, gate: Gate | None = None) -> None:
         """Accept a step, or fill the place reserved for it; start it as soon as it may start.
+
+        Args:
+            step: the step, its arguments named.
+            gate: the write gate of its round; that of the round which arrives by default.
 
         Cost: O(size of its arguments + number of its references).
 
@@ -162,7 +176,7 @@ class Scheduler:
                 raise ValueError(f"step {step.id} was added before")
             order = self._resources.filled(step)
         else:
-            node = self._new_node(step.id)
+            node = self._new_node(step.id, gate)
             if step.reads or step.writes:
                 order = self._resources.used(step)
         node.spec = self._specs[step.tool]
@@ -178,10 +192,10 @@ class Scheduler:
         self._at = self._now()
         self._settle(Ending(node, "skipped", code, reason))
 
-    def _new_node(self, id: str) -> Node:
+    def _new_node(self, id: str, gate: Gate | None = None) -> Node:
         if id in self._nodes:
             raise ValueError(f"step {id} was added before")
-        node = self._nodes[id] = Node(id, len(self._nodes))
+        node = self._nodes[id] = Node(id, len(self._nodes), gate or self._gate)
         self._unfinished += 1
         return node
 
@@ -222,32 +236,38 @@ class Scheduler:
 
     # -- the write gate ------------------------------------------------------------------------
 
-    def release(self, origins: Callable[[str], tuple[int, int, str]]) -> None:
+    def release(self, origins: Origins, gate: Gate | None = None) -> None:
         """The plan so far is closed, clean and approved: its effects may start.
 
         Args:
             origins: (round, n, h(n)) of an effectful step, by its id.
+            gate: that of the plan's round; the one that arrived last by default.
         """
-        self._origins = origins
-        gated, self._gated = self._gated, []
+        gate = gate or self._gate
+        gate.origins = origins
+        gated, gate.waiting = gate.waiting, []
         for node in gated:
             if node.status == "ready":
                 self._start(node)
+        gate.decide(True)
         self._attempts.pump()
 
-    def hold(self) -> None:
-        """Another plan begins to arrive: its effects wait for the next `release`."""
-        self._origins = None
+    def hold(self) -> Gate:
+        """Another plan begins to arrive: its effects wait for a `release` of this gate."""
+        self._gate = Gate()
         self._sharing.world_changed()
         self._queue.unrank()
+        return self._gate
 
-    def withhold(self, status: Status, code: str) -> None:
+    def withhold(self, status: Status, code: str, gate: Gate | None = None) -> None:
         """The plan's effects will not happen: its effectful steps end without having started."""
+        gate = gate or self._gate
         self._at = self._now()
         for node in list(self._nodes.values()):
-            waits = node.status in ("waiting", "ready")
+            waits = node.gate is gate and node.status in ("waiting", "ready")
             if waits and node.spec is not None and node.spec.effectful:
                 self._settle_in_turn(Ending(node, status, code))
+        gate.decide(False)
         self._attempts.pump()
 
     def fail_hole(self, id: str, code: str, message: str) -> None:
@@ -263,14 +283,19 @@ class Scheduler:
             self._settle(Ending(node, "failed", code, message))
             self._attempts.pump()
 
-    def rank(self) -> None:
-        """The plan has closed: from now on the longest remaining path goes first."""
-        self._queue.rank()
+    def rank(self, gate: Gate | None = None) -> None:
+        """The plan has closed: from now on the longest remaining path goes first.
+
+        A nested plan changes that only where the plan around it has closed.
+        """
+        if gate is None or gate is self._gate or self._queue.ranked:
+            self._queue.rank()
 
     def origin(self, id: str) -> EffectOrigin:
         """The place in the accepted plan that asks for this effect."""
-        assert self._origins is not None  # without it no effect leaves `_gated`
-        return EffectOrigin(self._run_id, *self._origins(id))
+        origins = self._nodes[id].gate.origins
+        assert origins is not None  # without it no effect leaves its gate
+        return EffectOrigin(self._run_id, *origins(id))
 
     # -- becoming ready ------------------------------------------------------------------------
 
@@ -287,8 +312,8 @@ class Scheduler:
             return
         node.status = "ready"
         self._log.emit(quick(StepReady, (self._at, node.id)))
-        if self._origins is None and node.spec.effectful:  # type: ignore[union-attr]
-            self._gated.append(node)
+        if node.gate.origins is None and node.spec.effectful:  # type: ignore[union-attr]
+            node.gate.waiting.append(node)
         else:
             self._start(node)
 
@@ -306,7 +331,9 @@ class Scheduler:
 
     def begin(self, node: Node) -> None:
         """A ready step, or an element, stands in the queue, unless an equal call is there."""
-        if node.spec.fuses and (leader := self._sharing.find(node)) is not None:  # type: ignore[union-attr]
+        if node.spec is self._expand_spec:
+            self._expansions.begin(node)
+        elif node.spec.fuses and (leader := self._sharing.find(node)) is not None:  # type: ignore[union-attr]
             self._share(node, leader)
         else:
             self._queue.push(node)
@@ -550,6 +577,22 @@ class Scheduler:
                 self._give_up(node, "cancelled", code, reason)
         self._queue.clear()
 
+    def stop(self, ids: Collection[str], reason: str) -> None:
+        """End these steps, as `cancel` ends all of them."""
+        self._at = self._now()
+        open_nodes = [node for id in ids if (node := self._nodes[id]).status not in TERMINAL]
+        for node in open_nodes:
+            if node.status != "running":
+                self._settle(Ending(node, "skipped", "not-needed", reason))
+        for node in open_nodes:
+            if node.status == "running":
+                self._give_up(node, "cancelled", "not-needed", reason)
+        self._attempts.pump()
+
+    def expand_with(self, expand: Expand) -> None:
+        """Say who runs the plans that `expand` steps give."""
+        self._expansions.expand = expand
+
     async def close(self) -> None:
         """Stop for good: nothing is left running but tools that do not stop within `grace_s`.
 
@@ -557,6 +600,7 @@ class Scheduler:
         """
         if self._unfinished:
             self.cancel("the run is over")
+        await self._expansions.close()
         self.abandoned = await self._attempts.close()
 
     # -- looking -------------------------------------------------------------------------------
@@ -587,6 +631,14 @@ class Scheduler:
             KeyError: no such step.
         """
         return self._nodes[id].status
+
+    def excused(self, id: str) -> bool:
+        """Whether an ended step has a value, or was skipped because a guard said so.
+
+        Raises:
+            KeyError: no such step.
+        """
+        return has_value(self._nodes[id]) or self._nodes[id].status == "skipped"
 
     def render(self, value: Value) -> Any:
         """A value with its references replaced, as a fresh copy.

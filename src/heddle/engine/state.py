@@ -35,6 +35,7 @@ class StepState:
         message: why, in words.
         attempts: calls of its tool; of a map, those of all elements.
         map: its elements, once their number is known.
+        expanded: whether it ran a nested plan, whose steps stand for themselves.
     """
 
     id: str
@@ -49,6 +50,7 @@ class StepState:
     started_s: float | None = None
     finished_s: float | None = None
     map: MapState | None = None
+    expanded: bool = False
 
     @property
     def has_value(self) -> bool:
@@ -69,12 +71,18 @@ class StepState:
     @property
     def work_s(self) -> float:
         """Seconds that its calls took, one after the other; of a map, all elements' together."""
+        if self.expanded:
+            return 0.0
         return self.ran_s if self.map is None else sum(self.map.seconds)
 
 
 @dataclass(slots=True)
 class RoundState:
-    """One plan of the run."""
+    """One plan of the run.
+
+    Attributes:
+        parent: the step that expands it; "" for a plan of the run itself.
+    """
 
     round: int
     dialect: str
@@ -84,6 +92,7 @@ class RoundState:
     plan_hash: str = ""
     output: Any = None
     findings: list[Finding] = field(default_factory=list["Finding"])
+    parent: str = ""
 
 
 @dataclass(slots=True)
@@ -122,23 +131,44 @@ class RunState:
         if apply is not None:
             apply(self, event)
 
+    @property
+    def last_round(self) -> RoundState | None:
+        """The last plan of the run itself."""
+        return next((round for round in reversed(self.rounds) if not round.parent), None)
+
+    def numbered(self, round: int) -> RoundState:
+        """The plan of that round; the last one where there is none of that number."""
+        found = (item for item in reversed(self.rounds) if item.round == round)
+        return next(found, self.rounds[-1])
+
     def of_round(self, round: int) -> list[StepState]:
         """The steps of one round, in plan order."""
         return [step for step in self.steps.values() if step.round == round]
 
     def critical_path_s(self) -> float:
         """The longest chain of calls by the time they ran, waiting excluded. Cost: linear."""
-        return max((end for end, _ in critical_ends(self.steps).values()), default=0.0)
+        return max((end for end, _ in self._ends().values()), default=0.0)
 
     def critical_path(self) -> list[str]:
         """The ids of the steps on the longest chain, first to last. Cost: linear."""
-        ends = critical_ends(self.steps)
+        ends = self._ends()
         path: list[str] = []
         here = max(ends, key=lambda id: ends[id][0], default="")
         while here:
             path.append(here)
             here = ends[here][1]
         return path[::-1]
+
+    def _ends(self) -> dict[str, tuple[float, str]]:
+        """The chains of the run's own plans, each nested plan within the step that expands it."""
+        nested = {round.round: round.parent for round in self.rounds if round.parent}
+        inner: dict[str, float] = {}
+        for number in sorted(nested, reverse=True):  # inner ones began later
+            ends = critical_ends({step.id: step for step in self.of_round(number)}, inner)
+            longest = max((end for end, _ in ends.values()), default=0.0)
+            inner[nested[number]] = max(longest, inner.get(nested[number], 0.0))
+        own = {id: step for id, step in self.steps.items() if step.round not in nested}
+        return critical_ends(own, inner)
 
 
 def fold(events: Iterable[Event]) -> RunState:
@@ -167,7 +197,9 @@ def _finished(state: RunState, event: ev.RunFinished) -> None:
 
 
 def _proposed(state: RunState, event: ev.PlanProposed) -> None:
-    state.rounds.append(RoundState(event.round, event.dialect, event.at))
+    state.rounds.append(RoundState(event.round, event.dialect, event.at, parent=event.parent))
+    if event.parent in state.steps:
+        state.steps[event.parent].expanded = True
 
 
 def _accepted_step(state: RunState, event: ev.StepAccepted) -> None:
@@ -175,7 +207,7 @@ def _accepted_step(state: RunState, event: ev.StepAccepted) -> None:
 
 
 def _found(state: RunState, event: ev.FindingReported) -> None:
-    state.rounds[-1].findings.append(event.finding)
+    state.numbered(event.round).findings.append(event.finding)
 
 
 def _hole(state: RunState, event: ev.HoleOpened) -> None:
@@ -190,13 +222,13 @@ def _filled(state: RunState, event: ev.HoleFilled) -> None:
 
 
 def _plan_accepted(state: RunState, event: ev.PlanAccepted) -> None:
-    last = state.rounds[-1]
+    last = state.numbered(event.round)
     last.closed_s, last.accepted = event.at, True
     last.plan_hash, last.output = event.plan_hash, event.output
 
 
 def _plan_rejected(state: RunState, event: ev.PlanRejected) -> None:
-    state.rounds[-1].closed_s = event.at
+    state.numbered(event.round).closed_s = event.at
 
 
 def _ready(state: RunState, event: ev.StepReady) -> None:

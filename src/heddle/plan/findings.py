@@ -124,6 +124,7 @@ CODES: dict[str, tuple[Severity, str]] = {
     "literal-too-large": ("error", "a literal argument is larger than its bound"),
     "too-many-holes": ("error", "more bad lines than a plan may have"),
     "not-runnable": ("error", "the plan uses a part of the format that this version cannot run"),
+    "ceiling": ("error", "a nested plan would change the world by a tool of its own choice"),
     "no-model": ("error", "a step asks a model and none was given"),
 }
 """Every code with its default severity and its meaning; the docs list is made from it."""

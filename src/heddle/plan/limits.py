@@ -30,6 +30,7 @@ class Limits:
         max_holes: bad lines in one plan; with one more the round fails and is replanned.
         max_rounds: plans in one run; 1 means never replan.
         max_turns: turns of a model that reads every result before it goes on.
+        max_expansions: plans in one run that came out as results and are run by `expand`.
         concurrency: steps in flight in one run.
         per_provider: slots of a provider, by its name.
         per_tool: slots of a tool, by its name.
@@ -52,6 +53,7 @@ class Limits:
     max_holes: int = 3
     max_rounds: int = 3
     max_turns: int = 24
+    max_expansions: int = 8
     concurrency: int = 64
     per_provider: Mapping[str, int] = field(default_factory=dict[str, int])
     per_tool: Mapping[str, int] = field(default_factory=dict[str, int])

@@ -1,0 +1,49 @@
+"""The write gate of a round: effects wait there until its plan is closed, clean and approved."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from heddle.engine.node import Node
+
+__all__ = ["Gate", "Origins"]
+
+Origins: TypeAlias = "Callable[[str], tuple[int, int, str]]"
+"""(round, n, h(n)) of an effectful step, by its id."""
+
+
+class Gate:
+    """Whether the effects of one round may start.
+
+    Attributes:
+        origins: where effects come from; None while they may not start.
+        waiting: effectful steps that are ready but for this.
+    """
+
+    __slots__ = ("_asking", "_verdict", "origins", "waiting")
+
+    def __init__(self) -> None:
+        self.origins: Origins | None = None
+        self.waiting: list[Node] = []
+        self._verdict: bool | None = None
+        self._asking: list[asyncio.Future[bool]] = []
+
+    def decide(self, verdict: bool) -> None:
+        """Say whether the effects may start; whoever asked is told."""
+        self._verdict = verdict
+        asking, self._asking = self._asking, []
+        for future in asking:
+            if not future.done():
+                future.set_result(verdict)
+
+    async def decided(self) -> bool:
+        """Whether the effects may start; returns as soon as that is known."""
+        if self._verdict is not None:
+            return self._verdict
+        future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._asking.append(future)
+        return await future
