@@ -107,7 +107,9 @@ def test_help_lists_what_there_is_and_nothing_that_comes_later(heddle: Heddle) -
     assert done.status == 0
     listed = done.out.partition("Commands:")[2].split("\n")
     names = {line.split()[0] for line in listed if line.startswith("  ")}
-    assert names == {"demo", "ask", "plan", "check", "run", "tools", "doctor"}
+    assert names == {
+        *("demo", "ask", "plan", "check", "run", "compare", "export", "tools", "doctor"),
+    }
 
 
 @pytest.mark.parametrize("name", ["ask", "plan", "check", "run", "tools", "doctor"])

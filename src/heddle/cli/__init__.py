@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "check": ("heddle.cli.check", "Verify a plan; run nothing."),
     "run": ("heddle.cli.run", "Run a plan; no planner."),
     "compare": ("heddle.cli.compare", "Strategies side by side on questions with answers."),
+    "export": ("heddle.cli.export", "Data made of plans and answers: abstract chains."),
     "tools": ("heddle.cli.tools", "Show tools as plans see them."),
     "doctor": ("heddle.cli.doctor", "Say what is there, what is missing, and what that means."),
 }

@@ -99,6 +99,12 @@ def test_symbols_in_arithmetic_are_references_and_y10_is_not_y1():
     assert plan.steps[2].args == compute("a * b - a", a=Ref("y10"), b=Y1)
 
 
+def test_signs_between_symbols_count_beside_units_and_currency_too():
+    plan = read("A [$1 + 1 = y1] b [$9 + y1-1 eggs = y2] c [$9 - y2-y1 = y3] d.")
+    assert plan.steps[1].args == compute("9 + a - 1", a=Y1)
+    assert plan.steps[2].args == compute("9 - a - b", a=Y2, b=Y1)
+
+
 def test_a_part_of_a_result_can_be_computed_with():
     plan = read('[FUNC quote("A") = y1] so [y1.price * y1["n"][0] = y2]')
     assert plan.steps[1].args == compute("a * b", a=Ref("y1", ("price",)), b=Ref("y1", ("n", 0)))
