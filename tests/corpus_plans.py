@@ -2,14 +2,12 @@
 
 import json
 import re
-from dataclasses import dataclass, field
-from graphlib import CycleError, TopologicalSorter
 
 import pytest
 
 from corpora import read, whole
 from heddle.plan.canonical import decode, step_from_json
-from heddle.plan.findings import Finding
+from heddle.plan.dialects import parse
 from heddle.plan.ir import Plan
 from heddle.plan.spec import ToolSpec
 
@@ -155,9 +153,7 @@ def _nestools_value(value, refs):
     return value
 
 
-# -- GNN4TaskPlan: nodes and links, "<node-3>" ---------------------------------------------------
-
-_NODE = re.compile(r"<node-(\d+)>")
+# -- GNN4TaskPlan: nodes and links, "<node-3>" ----------------------------------------------------
 
 
 def taskbench_tools(domain):
@@ -171,100 +167,96 @@ def taskbench_tools(domain):
     }
 
 
-@dataclass
-class Links:
-    """The links between nodes, by the names of their tools."""
-
-    after: dict = field(default_factory=dict)
-    findings: list = field(default_factory=list)
-
-
 def gnn4_plan(row):
-    """Nodes as steps "0", "1", …; links as `after`. Steps come in an order that the links allow.
-
-    Only what a conversion loses is found here: a link whose name is that of two nodes or whose
-    ends are both no node, and a row that cannot be read. The rest is the verifier's to find.
-    """
-    nodes = row["task_nodes"]
-    if not all(isinstance(node.get("arguments", []), list) for node in nodes):
-        plan = Plan()
-        plan.findings.append(Finding.at(None, "bad-arguments", "arguments must be a list"))
-        return plan
-    links = _gnn4_links(row)
-    plan = plan_of(
-        {
-            "id": str(place),
-            "tool": nodes[place]["task"],
-            "args": [_gnn4_value(item) for item in nodes[place].get("arguments", [])],
-            "after": links.after.get(str(place), []),
-        }
-        for place in _gnn4_order(len(nodes), links.after)
-    )
-    plan.findings += links.findings
-    return plan
+    """The plan of a row, read from its own text by the dialect."""
+    return parse(json.dumps(row), "links")
 
 
-def _gnn4_links(row):
-    places = {}
-    for place, node in enumerate(row["task_nodes"]):
-        places.setdefault(node["task"], []).append(str(place))
-    links = Links()
-    for link in row["task_links"]:
-        if isinstance(link["target"], list):
-            message = f"a link's target must be a name, got {link['target']}"
-            links.findings.append(Finding.at(None, "bad-node", message))
-            continue
-        ends = [places.get(link[end], [link[end]]) for end in ("source", "target")]
-        if any(len(end) > 1 for end in ends):
-            name = link["source"] if len(ends[0]) > 1 else link["target"]
-            links.findings.append(
-                Finding.at(None, "ambiguous-link", f'a link names "{name}", which is called twice')
-            )
-            continue
-        (source,), (target,) = ends
-        if link["target"] in places:
-            links.after.setdefault(target, []).append(source)
-        elif link["source"] in places:  # it leads out of the plan: named at the end that is in it
-            links.after.setdefault(source, []).append(target)
-        else:
-            message = f'a link from "{source}" to "{target}" names no step at all'
-            links.findings.append(Finding.at(None, "unknown-reference", message))
-    return links
+# -- BFCL: calls with the values that are accepted, or as Python ----------------------------------
+
+_BFCL_TYPES = {"dict": "object", "float": "number", "tuple": "array"}
 
 
-def _gnn4_order(count, after):
-    graph = {str(place): set() for place in range(count)}
-    for target, sources in after.items():
-        if target in graph:
-            graph[target] = {source for source in sources if source in graph}
-    try:
-        sorter = TopologicalSorter(graph)
-        sorter.prepare()
-    except CycleError:
-        return list(range(count))
-    order = []
-    while sorter.is_active():
-        ready = sorted(sorter.get_ready(), key=int)
-        order += [int(name) for name in ready]
-        sorter.done(*ready)
-    return order
-
-
-def _gnn4_value(value):
-    if isinstance(value, dict):
-        return {name: _gnn4_value(item) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_gnn4_value(item) for item in value]
-    if not isinstance(value, str) or not _NODE.search(value):
-        return value
-    if found := _NODE.fullmatch(value):
-        return {"$ref": found[1]}
-    pieces = _NODE.split(value)
+def bfcl_tools(row):
+    """The tools that are offered; a list with no type for its items takes any."""
     return {
-        "$template": [
-            {"$ref": piece} if place % 2 else piece for place, piece in enumerate(pieces) if piece
-        ]
+        tool["name"]: ToolSpec(
+            tool["name"],
+            description=tool["description"],
+            parameters=_bfcl_schema(tool["parameters"]),
+            effect="read",
+        )
+        for tool in row["function"]
     }
+
+
+def _bfcl_schema(about):
+    schema = {}
+    kind = about.get("type", "any")
+    if kind != "any":
+        schema["type"] = _BFCL_TYPES.get(kind, kind)
+    if "enum" in about:
+        schema["enum"] = about["enum"]
+    if "properties" in about:
+        schema["properties"] = {k: _bfcl_schema(v) for k, v in about["properties"].items()}
+        schema["required"] = about.get("required", [])
+    if "items" in about:
+        schema["items"] = _bfcl_schema(about["items"])
+    return schema
+
+
+def bfcl_calls(row):
+    """(tool, arguments) of every gold call, with the first value that is accepted of each."""
+    tools = {tool["name"]: tool["parameters"]["properties"] for tool in row["function"]}
+    return [
+        (name, _accepted(args, tools[name]))
+        for call in row["ground_truth"]
+        for name, args in call.items()
+    ]
+
+
+def _accepted(args, about):
+    """An object's first accepted values, without those that may be left out."""
+    values = {name: [v for v in accepted if v != ""] for name, accepted in args.items()}
+    return {name: _first(v[0], about.get(name, {})) for name, v in values.items() if v}
+
+
+def _first(value, about):
+    if isinstance(value, dict) and "properties" in about:
+        return _accepted(value, about["properties"])
+    if isinstance(value, list):
+        return [_first(item, about.get("items", {})) for item in value]
+    return value
+
+
+def bfcl_python(row):
+    """The gold calls as the list of Python calls that the models were asked for."""
+    if isinstance(row["ground_truth"][0], str):
+        return f"[{', '.join(row['ground_truth'])}]"
+    calls = [
+        f"{name}({', '.join(f'{key}={value!r}' for key, value in args.items())})"
+        for name, args in bfcl_calls(row)
+    ]
+    return f"[{', '.join(calls)}]"
+
+
+def toolbench_tools(row):
+    return {
+        tool["name"]: ToolSpec(
+            tool["name"],
+            parameters={k: tool["parameters"][k] for k in ("type", "properties", "required")},
+            effect="read",
+        )
+        for tool in row["tools"]
+    }
+
+
+def toolbench_lines(row):
+    """The calls as a provider gives them, one a line, the arguments as the text that it sent."""
+    return "\n".join(
+        json.dumps({"name": call["name"], "arguments": call["arguments_raw"]})
+        for call in row["calls"]
+    )
 
 
 # -- MathQA: "add(n1,const_100)|divide(#0,n0)" ---------------------------------------------------

@@ -5,6 +5,7 @@ import asyncio
 import json
 import operator
 import random
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -16,6 +17,9 @@ import pytest
 import heddle
 from corpora import corpus, needs_corpus
 from corpus_plans import (
+    bfcl_calls,
+    bfcl_python,
+    bfcl_tools,
     gnn4_plan,
     mathqa_plan,
     nestful_plan,
@@ -25,13 +29,17 @@ from corpus_plans import (
     read_json,
     rows,
     taskbench_tools,
+    toolbench_lines,
+    toolbench_tools,
 )
 from heddle.cli import main
 from heddle.plan.canonical import canonical_text, plan_hash
 from heddle.plan.dialects import dialect_named
 from heddle.plan.dialects import json as json_dialect
-from heddle.plan.ir import Plan
+from heddle.plan.dialects import native as native_dialect
+from heddle.plan.ir import Plan, references
 from heddle.plan.spec import ToolSpec
+from heddle.plan.verify import check
 from heddle.tools.builtin.calculator import calculator
 from mathqa_tools import TOOLS as MATHQA
 from stand_ins import StandIns, calls_of, specs_of_calls
@@ -113,7 +121,7 @@ def test_the_installed_command_says_the_same_of_each_kind_of_reply(cassettes, sh
     path = next(path for row, path in cassettes if row["shape"] == shape)
     command = [sys.executable, "-m", "heddle.cli", "check", str(path)]
     done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == (0 if shape in ("llmcompiler_plan", "tool_calls") else 3)
+    assert done.returncode == (3 if shape == "text" else 0)
     assert "Traceback" not in done.stdout + done.stderr
 
 
@@ -216,7 +224,9 @@ def verdict(plan, specs):
         assert result.answer is None
     else:
         assert result.status == "succeeded", (plan.text, result.error, result.steps)
-        assert stand_ins.called() == calls_of(plan)
+        called, meant = stand_ins.called(), calls_of(plan)
+        assert called <= meant, "equal calls are one"
+        assert called.keys() == meant.keys()
     return errors
 
 
@@ -251,15 +261,30 @@ def test_all_recorded_plans_in_our_dialects_were_run():
 
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("domain", DOMAINS)
-def test_no_step_of_a_faulty_plan_runs(domain, model):
+def test_no_step_of_a_faulty_plan_of_nodes_and_links_runs(domain, model):
     specs = taskbench_tools(domain).values()
     plans = [gnn4_plan(row) for row in rows("gnn4taskplan", f"llm_plans_{domain}_{model}.*")]
     tools = StandIns(specs).tools
-    faulty = [plan for plan in plans if heddle.check(plan, tools)]
+    faulty = [plan for plan in plans if has_error(heddle.check(plan, tools))]
     assert len(faulty) >= 100
     found = verdicts((plan, specs) for plan in random.Random(1).sample(faulty, 100))
     assert "clean" not in found
-    assert len(found) >= 3, "the sample shows more than one kind of fault"
+    assert len(found) >= 5, "the sample shows more than one kind of fault"
+
+
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_plans_of_nodes_and_links_without_a_fault_run_whole(domain):
+    specs = taskbench_tools(domain).values()
+    plans = [gnn4_plan(row) for row in rows("gnn4taskplan", f"llm_plans_{domain}_*")]
+    tools = StandIns(specs).tools
+    sound = [plan for plan in plans if not has_error(heddle.check(plan, tools))]
+    assert len(sound) == {"huggingface": 170, "multimedia": 150}[domain]
+    chosen = random.Random(2).sample(sound, 60)
+    assert verdicts((plan, specs) for plan in chosen) == {"clean": 60}
+
+
+def has_error(findings):
+    return any(finding.severity == "error" for finding in findings)
 
 
 @pytest.mark.parametrize(("name", "clean"), [("executable", 15), ("glaive", 36), ("sgd", 18)])
@@ -296,8 +321,100 @@ def test_nestools_calls_run_as_they_are_when_several_responses_come_as_a_list():
     assert verdicts(jobs) == {"clean": len(jobs)}
 
 
+PYTHON_TYPES = {"string": str, "integer": int, "number": (int, float), "boolean": bool}
+PYTHON_TYPES |= {"array": list, "object": dict}
+
+
+def test_every_argument_of_nestools_arrives_with_the_type_that_its_tool_declares():
+    """721 of them are results of earlier calls; the types agree along every edge, in all 400."""
+    arrived = Counter()
+    for row in rows("nestools", "*.jsonl"):
+        specs, plan = nestools_tools(row), nestools_plan(row)
+        stand_ins = StandIns(specs.values())
+        [result] = run_all([(plan, stand_ins.tools)])
+        assert result.status == "succeeded", row["test_id"]
+        for tool, args in stand_ins.calls:
+            wanted = specs[tool].parameters["properties"]
+            for name, value in args.items():
+                assert isinstance(value, PYTHON_TYPES[wanted[name]["type"]]), (row["test_id"], name)
+        arrived["plans"] += 1
+        arrived["references"] += sum(len(references(step)) for step in plan.steps)
+    assert arrived == {"plans": 400, "references": 721}
+
+
 def listed(spec):
     """A tool that gives its responses by their places, or its only one as it is."""
     responses = list(spec.result["properties"].values())
     many = {"type": "array", "prefixItems": responses}
     return replace(spec, result=many if len(responses) > 1 else responses[0])
+
+
+# -- native calls: BFCL's gold, and what gpt-3.5 sent to ToolBench ---------------------------------
+
+BFCL = {
+    **{"simple_python": 120, "multiple": 100, "parallel": 100, "parallel_multiple": 90},
+    **{"exec_simple": 49, "exec_parallel": 22, "exec_multiple": 28, "exec_parallel_multiple": 16},
+}
+BFCL_FAULTS = {
+    "exec_multiple_45": ["unknown-argument", "wrong-type"],
+    "parallel_152": ["wrong-type", "wrong-type"],
+    "parallel_multiple_12": ["unknown-argument"],
+    "parallel_multiple_26": ["unknown-argument"],
+}
+"""The gold's own: what the offered tools do not take. Nothing else is wrong in 525 items."""
+
+
+@pytest.mark.parametrize("name", BFCL)
+def test_gold_calls_of_bfcl_are_read_from_python_and_fit_the_tools_that_are_offered(name):
+    found = rows("bfcl", f"{name}.*")
+    assert len(found) == BFCL[name]
+    faults = {}
+    for row in found:
+        plan = heddle.parse(bfcl_python(row))
+        assert plan.dialect == "native"
+        assert (plan.findings, plan.holes) == ([], []), row["id"]
+        if codes := [finding.code for finding in check(plan, bfcl_tools(row))]:
+            faults[row["id"]] = sorted(codes)
+    own = {item: codes for item, codes in BFCL_FAULTS.items() if item.rpartition("_")[0] == name}
+    assert faults == own
+
+
+@pytest.mark.parametrize("name", [name for name in BFCL if not name.startswith("exec")])
+def test_gold_calls_of_bfcl_are_the_same_plan_in_python_and_in_json(name):
+    for row in rows("bfcl", f"{name}.*"):
+        calls = bfcl_calls(row)
+        plan = heddle.parse(bfcl_python(row), "native")
+        assert [(step.tool, dict(step.args)) for step in plan.steps] == calls
+        lines = [json.dumps({"name": tool, "arguments": args}) for tool, args in calls]
+        texts = [{"name": tool, "arguments": json.dumps(args)} for tool, args in calls]
+        provider = [{"id": "call_x", "type": "function", "function": call} for call in texts]
+        for text in ("\n".join(lines), json.dumps(provider), native_dialect.write(plan)):
+            assert plan_hash(heddle.parse(text, "native")) == plan_hash(plan), row["id"]
+
+
+def test_an_expression_as_an_argument_is_a_number():
+    texts = [bfcl_python(row) for row in rows("bfcl", "exec_*")]
+    computed = [text for text in texts if re.search(r"=\d+[*/]\d+", text)]
+    plans = [heddle.parse(text, "native") for text in computed]
+    assert [step.args for plan in plans for step in plan.steps if 1 / 6 in step.args.values()]
+    assert len(computed) == 2
+
+
+def test_gold_calls_of_bfcl_run_each_once_side_by_side():
+    found = [row for name in ("parallel", "exec_parallel") for row in rows("bfcl", f"{name}.*")]
+    plans = [(heddle.parse(bfcl_python(row), "native"), bfcl_tools(row).values()) for row in found]
+    assert all(not references(step) and not step.after for plan, _ in plans for step in plan.steps)
+    assert verdicts(plans) == {"clean": 121, "wrong-type": 1}
+
+
+def test_calls_of_gpt_are_read_and_those_of_tools_that_are_not_offered_are_found():
+    """In both halves 22 of 602; in this one 12 of 312, and one lacks an argument."""
+    counted, unknown = Counter(), 0
+    for row in rows("toolbench", "*.jsonl"):
+        tools, plan = toolbench_tools(row), heddle.parse(toolbench_lines(row), "native")
+        assert (len(plan), plan.findings) == (len(row["calls"]), [])
+        counted["calls"] += len(plan)
+        counted.update(finding.code for finding in check(plan, tools))
+        unknown += sum(call["name"] not in tools for call in row["calls"])
+    assert counted == {"calls": 312, "unknown-tool": unknown, "missing-argument": 1}
+    assert unknown == 12

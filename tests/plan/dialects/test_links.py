@@ -276,6 +276,9 @@ def test_texts_of_this_dialect_are_recognised_and_those_of_others_are_not():
     assert recognise(text_of(CHAIN, LINKS)) == "links"
     assert recognise('[{"name": "f", "arguments": {"nodes": [1]}}]') == "json"
     assert recognise('{"heddle": 1, "steps": [{"id": "1", "tool": "f"}]}') == "json"
+    graph = '{"nodes": [{"id": "a"}], "links": []}'
+    assert recognise(f'[{{"name": "draw", "arguments": {graph}}}]') == "json"
+    assert recognise(f"The graph: {graph}") == "links"
 
 
 @pytest.mark.parametrize("seed", range(40))

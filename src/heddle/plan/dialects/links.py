@@ -158,7 +158,14 @@ def reader(*, round: int = 1, earlier: Mapping[str, str] | None = None) -> Links
 
 
 def likely(text: str) -> float:
-    """How much a text looks like this dialect: whether it names nodes, and links between them."""
-    if _LIKELY.search(text) or all(pattern.search(text) for pattern in _PLAIN):
+    """How much a text looks like this dialect: whether an object of nodes and links is its own.
+
+    Nodes that stand deeper are somebody's data.
+    """
+    if _LIKELY.search(text):
         return 0.95
-    return 0.0
+    nodes, links = (pattern.search(text) for pattern in _PLAIN)
+    if nodes is None or links is None:
+        return 0.0
+    before = text[: nodes.start()]
+    return 0.95 if before.count("{") - before.count("}") == 1 else 0.0

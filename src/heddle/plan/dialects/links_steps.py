@@ -226,7 +226,8 @@ class Lowering:
             message = f"<node-{number}> is the node itself"
             self._find(place, "cyclic-reference", message, "refer to an earlier node")
         elif self._rank[target] > self._rank[place]:
-            message = f"<node-{number}> comes later, and no link puts it before"
+            order = "and no link puts it before" if target > place else "since links put it there"
+            message = f"<node-{number}> comes later, {order}"
             self._find(place, "forward-reference", message, "refer to an earlier node")
         else:
             return target
