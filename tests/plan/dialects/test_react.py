@@ -12,7 +12,7 @@ from corpora import corpus, needs_corpus
 from heddle.plan.canonical import canonical_text
 from heddle.plan.dialects import parse, recognise
 from heddle.plan.dialects.react import reader, turn, write
-from heddle.plan.ir import Hole, Plan, Ref, Step
+from heddle.plan.ir import Hole, Input, Plan, Ref, Step, Template
 
 
 def actions(text):
@@ -179,6 +179,30 @@ def test_a_turn_within_a_run_is_read_as_a_turn():
     assert reading.ended
 
 
+def test_several_actions_of_a_turn_do_not_wait_for_each_other():
+    found, _ = read_turn("Thought: x\nAction: f[a]\nAction: g[b]\n", round=2)
+    assert [(step.id, step.after) for step in found] == [("2.1", ()), ("2.2", ())]
+
+
+@pytest.mark.parametrize(
+    ("text", "args"),
+    [
+        ("f[$input.mail]", {"0": Input("mail")}),
+        ("f[see $input.mail.]", {"0": Template(("see ", Input("mail"), "."))}),
+        ('f("a", k=$input.mail[0])', {"0": "a", "k": Input("mail", (0,))}),
+        ('f\nAction Input: {"q": "$input.mail"}', {"q": Input("mail")}),
+        ('{"action": "f", "action_input": {"q": ["${input.mail}s"]}}',
+         {"q": [Template((Input("mail"), "s"))]}),
+    ],
+)  # fmt: skip
+def test_an_action_may_name_the_callers_data(text, args):
+    assert args_of(f"Action: {text}", "react") == args
+
+
+def test_an_answer_is_literal():
+    assert parse("Action: finish[see $input.mail]", "react").output == "see $input.mail"
+
+
 # -- a trajectory --------------------------------------------------------------------------------
 
 
@@ -255,10 +279,20 @@ def test_the_last_answer_of_a_trajectory_counts():
 
 
 TEXTS = st.text("ab \"'\\[](){}#E1$,=.:\n2é\u2028", max_size=12)
-VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers(-9, 10**20) | TEXTS,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
-    max_leaves=4,
+SCALARS = st.none() | st.booleans() | st.integers(-9, 10**20) | TEXTS
+INPUTS = st.builds(Input, st.just("mail"), st.sampled_from([(), (0, "a b")]))
+
+
+def nested(leaves):
+    return st.recursive(
+        leaves,
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+        max_leaves=4,
+    )
+
+
+VALUES = nested(
+    SCALARS | INPUTS | st.builds(lambda a, b: Template((a, b)), INPUTS, TEXTS.filter(bool))
 )
 ARGS = st.builds(
     lambda listed, named: {**{str(n): value for n, value in enumerate(listed)}, **named},
@@ -267,7 +301,9 @@ ARGS = st.builds(
 )
 
 
-@given(args=ARGS, output=VALUES, note=st.text("ab:\n", max_size=9) | st.just("Action: f[x]"))
+@given(
+    args=ARGS, output=nested(SCALARS), note=st.text("ab:\n", max_size=9) | st.just("Action: f[x]")
+)
 def test_what_is_written_is_read_back(args, output, note):
     plan = Plan([Step("1", "f", args, note=note), Step("2", "g", args, ("1",))], output=output)
     again = parse(write(plan), "react")
@@ -297,6 +333,7 @@ def test_a_chain_is_written_and_read_back():
         (Step("1", "f", {"0": Ref("0")}), "references"),
         (Step("1", "finish", {"0": "x"}), "name of a tool"),
         (Step("1", "f", default=3), "default"),
+        (Step("1", "f", {"0": Input("a b")}), "input"),
         (Step("1", "f", after=("0",)), "after"),
         (Step("1", "f", {"0": "\ud800"}), "surrogate"),
         (Step("1", "f", {"a b": 1}), "argument"),

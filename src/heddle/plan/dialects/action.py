@@ -10,23 +10,25 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, cast
 
-from heddle.plan.dialects.bracketed import Unclosed, arguments_in
+from heddle.plan.dialects.bracketed import TOOL, Unclosed, arguments_in, rendered
+from heddle.plan.dialects.bracketing import Inputs, Spoken
 from heddle.plan.dialects.calls import call_of
 from heddle.plan.dialects.literal import Fault
 from heddle.plan.dialects.objects import value_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from heddle.plan.ir import Origin, Value
 
-__all__ = ["ACTION_HINT", "TOOL", "Action", "trailing"]
-
-TOOL = r"[^\W\d](?:[\w.\-/]|\\(?=_)|[ ](?=\w)){0,63}+"
-"""The name of a tool, as a pattern: words with blanks between them."""
+__all__ = ["ACTION_HINT", "ANSWERS", "Action", "trailing"]
 
 ACTION_HINT = "an action reads `Action: tool[text]`, on a line of its own"
 
+ANSWERS = frozenset({"finish", "final answer", "final_answer"})
+"""What an action that gives the answer is called, in lower case. Its text is literal."""
+
+_LITERAL, _INPUTS = Spoken("react"), Inputs("react")
 _CALL = re.compile(rf"[\s*_`]*+(?P<name>{TOOL})[*_`]*+[ ]?(?P<opening>[\[(])")
 _LONE = re.compile(rf"[\s*_`\"']*+(?P<name>{TOOL})[*_`\"'.\s]*+")
 _FENCE = re.compile(r"\s*+(?:```|~~~)\w*+\s*+")
@@ -109,29 +111,34 @@ class Action:
             Fault: it cannot be read.
         """
         if self._open is not None:
-            return self._tool, self._arguments(self._open, cut)
+            text, spoken = self._inner(self._open, cut), _spoken(self._tool)
+            call = self._open.opening == "("
+            return self._tool, arguments_in(text, spoken.render, mention=spoken.mention, call=call)
         text = _unfenced(self._lines)
         if text.startswith("{"):
             return _blob(text)
         found = _LONE.fullmatch(text)
         if found is None or (self.inputs is None and " " in found["name"]):
             raise Fault("bad-call", "the action is no call of a tool", ACTION_HINT)
-        return _tool(found), _input(_unfenced(self.inputs or ()))
+        tool = _tool(found)
+        return tool, _input(_unfenced(self.inputs or ()), _spoken(tool))
 
-    def _arguments(self, open: Unclosed, cut: bool) -> dict[str, Value]:
-        text = open.text
-        if self._trail is None:
-            meant = None if cut else open.meant()
-            if meant is None:
-                message = "the call's closing bracket never came"
-                raise Fault("unclosed-call", message, ACTION_HINT)
-            self.warnings.append(
-                ("unclosed-call", "the closing bracket at the line's end is missing")
-            )
-            text = meant
-        elif warning := trailing(self._trail):
-            self.warnings.append(("trailing-text", warning))
-        return arguments_in(text, _plain, call=open.opening == "(")
+    def _inner(self, open: Unclosed, cut: bool) -> str:
+        """What stands between the brackets.
+
+        Raises:
+            Fault: they do not close, or something follows that would change the call.
+        """
+        if self._trail is not None:
+            if warning := trailing(self._trail):
+                self.warnings.append(("trailing-text", warning))
+            return open.text
+        meant = None if cut else open.meant()
+        if meant is None:
+            raise Fault("unclosed-call", "the call's closing bracket never came", ACTION_HINT)
+        message = "the closing bracket at the line's end is missing"
+        self.warnings.append(("unclosed-call", message))
+        return meant
 
     def answer(self, args: dict[str, Value]) -> Value:
         """What an action that finishes says: its one argument, or else its text."""
@@ -140,9 +147,9 @@ class Action:
         return self._open.text.strip() if self._open else ""
 
 
-def _plain(raw: str, read: Callable[[str], str]) -> str:
-    """A text without references."""
-    return read(raw)
+def _spoken(tool: str) -> Spoken:
+    """What can be said in the text of a tool: an answer is literal."""
+    return _LITERAL if tool.lower() in ANSWERS else _INPUTS
 
 
 def _tool(found: re.Match[str]) -> str:
@@ -155,16 +162,15 @@ def _unfenced(lines: Sequence[str]) -> str:
     return "\n".join(inner).strip()
 
 
-def _input(text: str) -> dict[str, Value]:
+def _input(text: str, spoken: Spoken) -> dict[str, Value]:
     """The arguments that an input section gives.
 
     Raises:
         Fault: it cannot be read.
     """
     if not text.startswith("{"):
-        return arguments_in(text, _plain)
-    value = value_of(text)
-    return cast("dict[str, Any]", value)
+        return arguments_in(text, spoken.render, mention=spoken.mention)
+    return rendered(value_of(text), spoken.render)
 
 
 def _blob(text: str) -> tuple[str, dict[str, Value]]:
@@ -176,16 +182,10 @@ def _blob(text: str) -> tuple[str, dict[str, Value]]:
     call = call_of(cast("dict[str, Any]", value_of(text)))
     if call is None:
         raise Fault("bad-call", "the action is an object, and no call", ACTION_HINT)
-    return call.tool, _given(call.args)
-
-
-def _given(args: Any) -> dict[str, Value]:
-    """Arguments in JSON: by name, or by their place."""
-    if args is None:
-        return {}
-    if isinstance(args, dict):
-        return cast("dict[str, Any]", args)
-    if isinstance(args, str):
-        return _input(args.strip()) if args.lstrip().startswith("{") else {"0": args}
-    listed = cast("list[Any]", args if isinstance(args, list) else [args])
-    return {str(place): item for place, item in enumerate(listed)}
+    args: Any = call.args
+    if isinstance(args, str) and args.lstrip().startswith("{"):
+        args = value_of(args.strip())
+    if not isinstance(args, dict):
+        listed = cast("list[Any]", args) if isinstance(args, list) else [args]
+        args = {str(place): item for place, item in enumerate(listed) if args is not None}
+    return call.tool, rendered(args, _spoken(call.tool).render)

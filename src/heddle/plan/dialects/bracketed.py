@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from heddle.plan.canonical import NODE_KEYS
@@ -30,17 +31,39 @@ from heddle.plan.dialects.literal import (
     number,
     unescape,
 )
-from heddle.plan.ir import nodes_of
+from heddle.plan.dialects.names import INPUT, PATH, path_of, text_of
+from heddle.plan.ir import Input, nodes_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from heddle.plan.ir import Value
+    from heddle.plan.ir import Ref, Value
 
-__all__ = ["Render", "Unclosed", "arguments_in", "as_written", "closes"]
+__all__ = [
+    "GIVEN",
+    "TOOL",
+    "Render",
+    "Unclosed",
+    "arguments_in",
+    "as_written",
+    "closes",
+    "given",
+    "marked",
+    "rendered",
+    "with_inputs",
+]
 
 Render: TypeAlias = "Callable[[str, Callable[[str], str]], Value]"
 """Makes a value of a text with references in it, and a reader of the escapes between them."""
+
+TOOL = r"[^\W\d](?:[\w.\-/]|\\(?=_)|[ ](?=\w)){0,63}+"
+"""The name of a tool, as a pattern: words with blanks between them."""
+
+GIVEN = re.compile(
+    rf"\$(?:input\.(?P<input>{INPUT})(?P<input_path>{PATH})"
+    rf"|\{{input\.(?P<braced>{INPUT})(?P<braced_path>{PATH})\}})"
+)
+"""A reference to the caller's data: `$input.mail`, `${input.mail}`."""
 
 _CLOSING = {'"': '"', "'": "'", "“": "”", "”": "”", "‘": "’", "’": "’"}
 _STOPS = {quote: re.compile(rf"\\.|{closing}", re.DOTALL) for quote, closing in _CLOSING.items()}
@@ -77,6 +100,47 @@ def as_written(text: str) -> str:
     return text
 
 
+def given(found: re.Match[str]) -> Input | None:
+    """The caller's data that a match of `GIVEN` names."""
+    name = found["input"] or found["braced"]
+    path = found["input_path"] or found["braced_path"] or ""
+    return Input(name, path_of(path)) if name else None
+
+
+def marked(
+    raw: str,
+    read: Callable[[str], str],
+    mention: re.Pattern[str],
+    node_of: Callable[[re.Match[str]], Ref | Input | None],
+) -> Value:
+    """What a text with references means.
+
+    Args:
+        raw: the text, escapes unread.
+        read: reads the escapes; what is escaped is no reference.
+        mention: what a reference looks like.
+        node_of: the reference that a match is; None for what stays text.
+    """
+    parts: list[str | Ref | Input] = []
+    done = 0
+    for found in (_unless_escaped(mention) if read is unescape else mention).finditer(raw):
+        node = node_of(found) if found.lastindex else None
+        if node is not None:
+            parts += [read(raw[done : found.start()]), node]
+            done = found.end()
+    return text_of([*parts, read(raw[done:])])
+
+
+@cache
+def _unless_escaped(mention: re.Pattern[str]) -> re.Pattern[str]:
+    return re.compile(rf"\\.|{mention.pattern}", re.DOTALL)
+
+
+def with_inputs(raw: str, read: Callable[[str], str]) -> Value:
+    """What a text means in which nothing but the caller's data can be named."""
+    return marked(raw, read, GIVEN, given)
+
+
 def arguments_in(
     text: str, render: Render, *, mention: re.Pattern[str] | None = None, call: bool = False
 ) -> dict[str, Value]:
@@ -99,17 +163,24 @@ def arguments_in(
     listed = items.read(call)
     if listed is None:
         listed = {"0": _Text(text.strip(), as_written)}
-    return {name: _rendered(value, render) for name, value in listed.items()}
+    return {name: rendered(value, render) for name, value in listed.items()}
 
 
-def _rendered(value: Any, render: Render) -> Value:
+def rendered(value: Any, render: Render) -> Value:
+    """A value with the references in its texts.
+
+    Raises:
+        Fault: a text, or an object, that cannot be read.
+    """
     if isinstance(value, _Text):
         return render(value.raw, value.read)
+    if isinstance(value, str):
+        return render(value, as_written)
     if isinstance(value, list):
-        return [_rendered(item, render) for item in cast("list[Any]", value)]
+        return [rendered(item, render) for item in cast("list[Any]", value)]
     if isinstance(value, dict):
         mapping = cast("dict[str, Any]", value)
-        out = {key: _rendered(item, render) for key, item in mapping.items()}
+        out = {key: rendered(item, render) for key, item in mapping.items()}
         if not NODE_KEYS.isdisjoint(out) and next(nodes_of(out), None):
             message = "an object that looks like a plan's node cannot hold a reference"
             raise Fault("bad-node", message, "rename the key that begins with `$`")

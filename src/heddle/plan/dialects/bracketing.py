@@ -8,9 +8,10 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any, cast
 
 from heddle.plan.canonical import NODE_KEYS
-from heddle.plan.dialects.action import TOOL
-from heddle.plan.dialects.bracketed import arguments_in, closes
+from heddle.plan.dialects.bracketed import GIVEN, TOOL, arguments_in, closes, with_inputs
 from heddle.plan.dialects.literal import NESTING, Fault
+from heddle.plan.dialects.names import INPUT
+from heddle.plan.dialects.numbered import path_text
 from heddle.plan.ir import Input, Ref, Step, Template, nodes_of
 
 if TYPE_CHECKING:
@@ -18,9 +19,10 @@ if TYPE_CHECKING:
 
     from heddle.plan.ir import Value
 
-__all__ = ["Spoken", "call_written", "refuse_unsaid"]
+__all__ = ["Inputs", "Spoken", "call_written", "refuse_unsaid"]
 
 _NAME = re.compile(TOOL)
+_INPUT = re.compile(INPUT)
 _KEYWORD = re.compile(r"[^\W\d][\w-]*+")
 _UNSAFE = re.compile(r"""[\\"()\[\]{}$#\x00-\x1f\x7f-\x9f\u2028\u2029]""")
 _EXTENDS = re.compile(r"[\w.\[]")
@@ -46,11 +48,33 @@ class Spoken:
         Raises:
             ValueError: the dialect cannot say it.
         """
-        raise ValueError(f"the {self.name} dialect has no references")
+        raise ValueError(f"the {self.name} dialect has no references to steps here")
 
     def render(self, raw: str, read: Callable[[str], str]) -> Value:
         """What a text means when it is read."""
         return read(raw)
+
+
+class Inputs(Spoken):
+    """A dialect that can name the caller's data."""
+
+    mention = GIVEN
+
+    def said(self, node: Ref | Input) -> str:
+        """An input, as text.
+
+        Raises:
+            ValueError: it is a step, or its name cannot be said.
+        """
+        if isinstance(node, Ref):
+            return super().said(node)
+        if not _INPUT.fullmatch(node.name):
+            raise ValueError(f"the {self.name} dialect cannot name the input {node.name!r}")
+        return f"${{input.{node.name}{path_text(node.path, chr(39))}}}"
+
+    def render(self, raw: str, read: Callable[[str], str]) -> Value:
+        """What a text means when it is read, with the inputs in it."""
+        return with_inputs(raw, read)
 
 
 def refuse_unsaid(step: Step, dialect: str, *said: str) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from heddle.plan.dialects.bracketing import Spoken, call_written, refuse_unsaid
-from heddle.plan.dialects.literal import unescape
-from heddle.plan.dialects.names import INPUT, PATH, path_of, text_of
+from heddle.plan.dialects.bracketed import GIVEN, given, marked
+from heddle.plan.dialects.bracketing import Inputs, call_written, refuse_unsaid
+from heddle.plan.dialects.names import PATH, path_of
 from heddle.plan.dialects.numbered import path_text
 from heddle.plan.ir import Input, Ref
 
@@ -26,20 +26,13 @@ __all__ = [
 ]
 
 _ID = re.compile(r"E(?:0|[1-9][0-9]{0,8})")
-_INPUT = re.compile(INPUT)
 _EVIDENCE = rf"(?P<hash>\\?\#[ ]?)[Ee][ ]?(?P<number>[0-9]{{1,9}})(?!\w)(?P<path>{PATH})"
 _BARE = rf"(?<![\w#])E(?P<bare>[0-9]{{1,9}})(?!\w)(?P<bare_path>{PATH})"
-_GIVEN = (
-    rf"\$(?:input\.(?P<input>{INPUT})(?P<input_path>{PATH})"
-    rf"|\{{input\.(?P<braced>{INPUT})(?P<braced_path>{PATH})\}})"
-)
-MENTION = re.compile(rf"{_EVIDENCE}|{_GIVEN}")
+MENTION = re.compile(rf"{_EVIDENCE}|{GIVEN.pattern}")
 """A reference: `#E1`, `#E1.price`, `$input.mail`."""
 
-MENTION_OR_BARE = re.compile(rf"{_EVIDENCE}|{_BARE}|{_GIVEN}")
+MENTION_OR_BARE = re.compile(rf"{_EVIDENCE}|{_BARE}|{GIVEN.pattern}")
 """The same, or `E1` without its `#`."""
-
-_ESCAPED = re.compile(rf"\\.|{MENTION_OR_BARE.pattern}", re.DOTALL)
 
 
 def with_references(
@@ -56,26 +49,18 @@ def with_references(
         look: gives the id of a name, or None; told whether only a reference can be meant.
         bare: names that are references without their `#` too.
     """
-    parts: list[str | Ref | Input] = []
-    done = 0
-    for found in (_ESCAPED if read is unescape else MENTION_OR_BARE).finditer(raw):
-        node = _node(found, look, bare)
-        if node is not None:
-            parts += [read(raw[done : found.start()]), node]
-            done = found.end()
-    return text_of([*parts, read(raw[done:])])
+
+    def node_of(found: re.Match[str]) -> Ref | Input | None:
+        return given(found) or _evidence(found, look, bare)
+
+    return marked(raw, read, MENTION_OR_BARE, node_of)
 
 
-def _node(
+def _evidence(
     found: re.Match[str], look: Callable[[str, bool], str | None], bare: Collection[str]
-) -> Ref | Input | None:
+) -> Ref | None:
     """The reference that a mark is; None for what stays text."""
-    if name := found["input"] or found["braced"]:
-        return Input(name, path_of(found["input_path"] or found["braced_path"] or ""))
-    number = found["number"] or found["bare"]
-    if not number:
-        return None
-    name = f"E{int(number)}"
+    name = f"E{int(found['number'] or found['bare'])}"
     if found["bare"] and name not in bare:
         return None
     step = look(name, found["hash"] == "#")
@@ -86,7 +71,7 @@ def _node(
 # -- writing -------------------------------------------------------------------------------------
 
 
-class _Evidences(Spoken):
+class _Evidences(Inputs):
     """How this dialect refers to steps.
 
     Args:
@@ -101,9 +86,7 @@ class _Evidences(Spoken):
 
     def said(self, node: Ref | Input) -> str:
         if isinstance(node, Input):
-            if not _INPUT.fullmatch(node.name):
-                raise ValueError(f"the rewoo dialect cannot name the input {node.name!r}")
-            return f"${{input.{node.name}{path_text(node.path, chr(39))}}}"
+            return super().said(node)
         if node.step not in self._known:
             raise ValueError(f"it refers to step {node.step!r}, which is no earlier step")
         return f"#{node.step}{path_text(node.path, chr(39))}"

@@ -13,8 +13,9 @@ nothing after that is read. A *trajectory* is a whole text that a person hands o
 observations in it: every action is a step, each after the one before. Where the text has thoughts,
 an observation ends only at the next thought, so that an action inside of it stays data.
 
-The action's text is one argument, without references, unless it is clearly a list (`bracketed`).
-A step is final at its newline.
+The action's text is one argument unless it is clearly a list (`bracketed`). It can name nothing but
+the caller's data (`$input.mail`); an answer is literal. A step is final at its newline. Several
+actions in one turn, with nothing thought between them, do not wait for each other.
 
 Source: ReAct (arXiv 2210.03629); the `Action Input` form is LangChain's.
 
@@ -31,8 +32,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from heddle.plan.dialects.action import ACTION_HINT, TOOL, Action
-from heddle.plan.dialects.bracketing import Spoken, call_written, refuse_unsaid
+from heddle.plan.dialects.action import ACTION_HINT, ANSWERS, Action
+from heddle.plan.dialects.bracketed import TOOL
+from heddle.plan.dialects.bracketing import Inputs, Spoken, call_written, refuse_unsaid
 from heddle.plan.dialects.lines import Line, LineReading
 from heddle.plan.dialects.literal import Fault
 from heddle.plan.dialects.names import Place
@@ -51,7 +53,6 @@ _LABEL = re.compile(
     [ ]?[0-9]{{0,3}}+[*_ ]*+:[*_]*+[ \t]*+""",
     re.IGNORECASE | re.VERBOSE,
 )
-_ANSWERS = frozenset({"finish", "final answer", "final_answer"})
 _ACTION_LIKELY = re.compile(
     rf"""^{_START}action[ ]?[0-9]{{0,3}}+[*_ ]*+:[*_]*+
     (?: [ \t]*+[*_`]*+{TOOL}[*_`]*+[ ]?[\[(]  |  [^\n]*+\n\s*+[*_`]*+action[ _]input
@@ -61,7 +62,7 @@ _ACTION_LIKELY = re.compile(
 _THOUGHT_LIKELY = re.compile(rf"^{_START}thought[ ]?[0-9]{{0,3}}+[*_ ]*+:", re.I | re.M)
 _ANSWER_LIKELY = re.compile(rf"^{_START}(?:final[ ])?answer[*_ ]*+:", re.I | re.M)
 _ID = re.compile(r"[1-9][0-9]{0,8}")
-_REACT = Spoken("react")
+_REACT, _LITERAL = Inputs("react"), Spoken("react")
 
 
 class ReactReader(LineReading):
@@ -189,7 +190,7 @@ class ReactReader(LineReading):
             finding = place.finding(fault.code, fault.message, fault.hint or ACTION_HINT)
             self._accept(Hole(id, action.text, (finding,), action.origin))
             return
-        if tool.lower() in _ANSWERS:
+        if tool.lower() in ANSWERS:
             self._answer_with(action.answer(args), Place("", "", place.origin, place.snippet))
         else:
             note = "\n".join(self._thoughts)
@@ -198,7 +199,9 @@ class ReactReader(LineReading):
             self._emit(place.finding(code, message, ACTION_HINT, warning=True))
 
     def _after(self) -> tuple[str, ...]:
-        return (qualified(self._round, str(self._count)),) if self._count else ()
+        """In a trajectory each step is after the one before; the actions of a turn are not."""
+        chained = self._whole and self._count
+        return (qualified(self._round, str(self._count)),) if chained else ()
 
     def _accept(self, entry: Step | Hole) -> None:
         self._count += 1
@@ -271,12 +274,12 @@ def write(plan: Plan) -> str:
         lines += _written(step)
         before = (step.id,)
     if plan.output is not None:
-        lines.append(f"Action: {call_written('finish', {'0': plan.output}, _REACT)}")
+        lines.append(f"Action: {call_written('finish', {'0': plan.output}, _LITERAL)}")
     return "\n".join([*lines, ""])
 
 
 def _written(step: Step) -> list[str]:
-    if step.tool.lower() in _ANSWERS:
+    if step.tool.lower() in ANSWERS:
         raise ValueError(f"step {step.id}: {step.tool!r} cannot be the name of a tool")
     refuse_unsaid(step, "react", "after")
     try:

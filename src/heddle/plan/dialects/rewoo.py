@@ -28,8 +28,8 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from heddle.plan.dialects.action import TOOL, trailing
-from heddle.plan.dialects.bracketed import Unclosed, arguments_in, closes
+from heddle.plan.dialects.action import trailing
+from heddle.plan.dialects.bracketed import TOOL, Unclosed, arguments_in, closes
 from heddle.plan.dialects.evidence import (
     MENTION,
     MENTION_OR_BARE,
