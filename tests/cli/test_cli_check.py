@@ -15,7 +15,26 @@ if TYPE_CHECKING:
 
 def test_a_clean_plan_has_no_findings(heddle: Heddle, capfd: pytest.CaptureFixture[str]) -> None:
     done = heddle.inside(capfd, "check", "plan.txt", "--tools", "tools.py")
-    assert (done.status, done.out, done.err) == (0, "no findings\n", "")
+    assert (done.status, done.err) == (0, "")
+    assert done.out.splitlines()[0] == "no findings"
+
+
+def test_a_clean_plan_says_how_much_it_may_ask_for(
+    heddle: Heddle, capfd: pytest.CaptureFixture[str]
+) -> None:
+    heddle.write(
+        "map.json",
+        '{"steps": [{"id": "1", "tool": "price", "over": ["A", "B"], "args": {"ticker": '
+        '{"$item": []}}}, {"id": "2", "tool": "llm", "args": {"instruction": "add", "context": '
+        '{"$ref": "1"}}}]}',
+    )
+    done = heddle.inside(capfd, "check", "map.json", "--tools", "tools.py")
+    assert done.out.splitlines() == [
+        "no findings", "2 steps, at most 3 calls, 2 side by side, 2 one after the other",
+    ]  # fmt: skip
+    bounds = heddle.inside(capfd, "check", "map.json", "--tools", "tools.py", "--json").json
+    assert bounds["bounds"]["calls"] == 3
+    assert bounds["bounds"]["unbounded"] == []
 
 
 def test_a_finding_shows_line_column_caret_and_remedy(

@@ -12,6 +12,7 @@ from heddle.cli.reading import read_plan
 from heddle.cli.screen import give_json, say
 
 if TYPE_CHECKING:
+    from heddle.plan.bounds import Bounds
     from heddle.plan.findings import Finding
     from heddle.plan.ir import Plan
     from heddle.plan.spec import ToolSpec
@@ -28,31 +29,36 @@ __all__ = ["check"]
 def check(
     plan_file: str, tool_specs: tuple[str, ...], dialect: str, quiet: bool, as_json: bool
 ) -> int:
-    """Verify PLAN (a file, or - for stdin); run nothing.
+    """Verify PLAN (a file, or - for stdin); run nothing. Says how much it may ask for.
 
     Without --tools only what needs no tools is checked. Exit status 3 with an error finding, 0
     with warnings only.
     """
+    from heddle.plan import verify
+    from heddle.plan.bounds import bounds_of
+
     tools = options.toolset(tool_specs) if tool_specs else None
     plan = read_plan(plan_file, dialect)
-    findings = _findings(plan, None if tools is None else {t.spec.name: t.spec for t in tools})
+    known = _known(plan, None if tools is None else {t.spec.name: t.spec for t in tools})
+    findings = verify.check(plan, known)
+    bounds = bounds_of(plan, known)
     if as_json:
-        give_json(_to_json(plan, findings, tools_checked=tools is not None))
+        give_json(_to_json(plan, findings, bounds, tools_checked=tools is not None))
     else:
         if tools is None and not quiet:
             say("no --tools: names, arguments and types of tools are not checked", label="note: ")
         say_findings(findings, plan.text, plan_file, stdout=True)
         if not findings:
             say("no findings", stdout=True)
+        if plan.steps and not has_errors(findings):
+            say(bounds.said, stdout=True)
     return 3 if has_errors(findings) else 0
 
 
-def _findings(plan: Plan, specs: dict[str, ToolSpec] | None) -> list[Finding]:
+def _known(plan: Plan, specs: dict[str, ToolSpec] | None) -> dict[str, ToolSpec]:
     from heddle.engine.execution import specs_of
-    from heddle.plan import verify
 
-    known = _any_tools(plan) if specs is None else {**specs_of({}), **specs}
-    return verify.check(plan, known)
+    return _any_tools(plan) if specs is None else {**specs_of({}), **specs}
 
 
 def _any_tools(plan: Plan) -> dict[str, ToolSpec]:
@@ -68,12 +74,15 @@ def _any_tools(plan: Plan) -> dict[str, ToolSpec]:
     }
 
 
-def _to_json(plan: Plan, findings: list[Finding], *, tools_checked: bool) -> dict[str, object]:
+def _to_json(
+    plan: Plan, findings: list[Finding], bounds: Bounds, *, tools_checked: bool
+) -> dict[str, object]:
     from heddle.engine.result import finding_to_json
 
     return {
         "dialect": plan.dialect,
         "steps": len(plan.entries),
         "tools_checked": tools_checked,
+        "bounds": bounds.to_json(),
         "findings": [finding_to_json(finding) for finding in findings],
     }

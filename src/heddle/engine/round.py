@@ -193,7 +193,7 @@ class Round:
             self._log.emit(
                 PlanAccepted(
                     self._log.now(), self.plan.round, plan_hash(self.plan), len(self.plan),
-                    encode(self.plan.output), "", "", {},
+                    encode(self.plan.output), "", "", self._verifier.bounds(self.plan).to_json(),
                 )
             )  # fmt: skip
             return True

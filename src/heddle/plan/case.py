@@ -8,6 +8,7 @@ import math
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 
+from heddle.plan.bounds import most_elements
 from heddle.plan.ir import MISSING, Choose, Input, Item, Path, Ref, Template
 from heddle.plan.schema import embedded, incompatible, part, printable, said, show_path
 
@@ -89,6 +90,8 @@ class Scope:
         coming: ids that are known to follow; a reference to one is judged when the plan closes.
         told: codes that are reported once per plan, and were.
         unmet: whether some step named an id that was not known when it came.
+        maps: the most elements of each map so far; None where nothing bounds it.
+        calls: calls that the steps so far may ask for, unbounded maps left out.
     """
 
     def __init__(
@@ -108,6 +111,8 @@ class Scope:
         self.entries = 0
         self.told: set[str] = set()
         self.unmet = False
+        self.maps: dict[str, int | None] = {}
+        self.calls = 0
         self._compiled: dict[str, Tool] = {}
         self._clashes: dict[tuple[int, Path, int], str | None] = {}
         self._suggestions = 32  # looking for similar names is slow; nobody reads more of them
@@ -269,6 +274,7 @@ class Case:
         place: the step's place in the plan: the next one, or that of the hole which it fills.
         depth: the number of steps on the longest path that ends here.
         result: the schema of what dependents see; None where it is not declared.
+        elements: how often its tool can be called; None where nothing says so.
     """
 
     def __init__(self, scope: Scope, step: Step) -> None:
@@ -290,6 +296,7 @@ class Case:
         known = [scope.known[name].depth for name in before if name in scope.known]
         self.depth = 1 + max(known, default=0)
         self.result = _result(step, self.tool)
+        self.elements = most_elements(step, scope.maps, scope.limits)
 
     def _sightings(self) -> Iterator[tuple[Sighting, Schema | None]]:
         arguments = len(self.step.args)

@@ -328,6 +328,16 @@ def _too_wide(case: Case) -> Iterator[Said]:
         yield f"`over` has {width} elements, more than its bound of {step.bound}", "raise `bound`"
 
 
+def _too_many_calls(case: Case) -> Iterator[Said]:
+    scope, limits = case.scope, case.scope.limits
+    calls = scope.calls + (case.elements or 0)
+    if limits and calls > limits.max_calls and "too-many-calls" not in scope.told:
+        yield (
+            f"the plan may ask for {calls:,} calls up to here, more than {limits.max_calls:,}",
+            "give its maps a smaller `bound`, or raise `max_calls`",
+        )
+
+
 def _literal_too_large(case: Case) -> Iterator[Said]:
     limits = case.scope.limits
     for reading in case.readings if limits else ():
@@ -362,6 +372,7 @@ STEP_RULES: tuple[tuple[str, Rule], ...] = (
     ("literal-too-large", _literal_too_large),
     ("too-many-references", _too_many_references),
     ("too-wide", _too_wide),
+    ("too-many-calls", _too_many_calls),
     ("too-many-steps", _too_many_steps),
     ("too-deep", _too_deep),
 )

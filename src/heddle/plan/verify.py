@@ -18,15 +18,17 @@ from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from heddle.plan.bounds import bounds_of
 from heddle.plan.case import Case, Known, Scope, position
 from heddle.plan.findings import Finding
-from heddle.plan.ir import Hole, Plan, Step, dependencies
+from heddle.plan.ir import MISSING, Hole, Plan, Step, dependencies
 from heddle.plan.rules import FORWARD_HINT, OUTPUT_RULES, STEP_RULES
 from heddle.plan.schema import printable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
+    from heddle.plan.bounds import Bounds
     from heddle.plan.limits import Limits
     from heddle.plan.rules import Rule
     from heddle.plan.spec import Schema, ToolSpec
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["Verifier", "check"]
 
 _MOST_CIRCLES = 8  # named one by one; the forward references of further ones are still reported
-_ONCE = frozenset({"too-many-steps", "too-deep"})
+_ONCE = frozenset({"too-many-steps", "too-deep", "too-many-calls"})
 
 
 class Verifier:
@@ -75,6 +77,9 @@ class Verifier:
         found = _apply(STEP_RULES, case, f"step {printable(step.id)}")
         self._scope.told |= _ONCE.intersection(finding.code for finding in found)
         self._scope.unmet |= not case.names.keys() <= self._scope.known.keys()
+        if step.over is not MISSING:
+            self._scope.maps[step.id] = case.elements
+        self._scope.calls += case.elements or 0
         self._remember(step.id, Known(case.result, case.depth, case.place))
         return found
 
@@ -103,6 +108,10 @@ class Verifier:
             return step
         args = {_name_of(name, tool.names, step.args): value for name, value in step.args.items()}
         return replace(step, args=args) if args.keys() != step.args.keys() else step
+
+    def bounds(self, plan: Plan) -> Bounds:
+        """What the plan can ask for at most. Cost: linear in the plan."""
+        return bounds_of(plan, self._scope.tools, self._scope.limits)
 
     def close(self, plan: Plan) -> list[Finding]:
         """Check what can only be said of a whole plan: circles, its output, that there is one."""
