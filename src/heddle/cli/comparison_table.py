@@ -53,15 +53,14 @@ class _Cell(NamedTuple):
 
 def _give_rows(rows: Sequence[Sequence[_Cell]]) -> None:
     widths = _widths(rows)
-    left = {0, len(widths) - 1}
     room = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     if room is not None and sum(widths) + 2 * len(widths) > room:
         rows = list(zip(*rows, strict=True))
-        widths, left = _widths(rows), {0}
+        widths = _widths(rows)
     for at, row in enumerate(rows):
         parts: list[tuple[str, str]] = []
         for place, (cell, width) in enumerate(zip(row, widths, strict=True)):
-            padded = cell.shown.ljust(width) if place in left else cell.shown.rjust(width)
+            padded = cell.shown.ljust(width) if place == 0 else cell.shown.rjust(width)
             parts += [(padded, "bold" if cell.best or not at else ""), ("  ", "")]
         say_parts(parts)
 

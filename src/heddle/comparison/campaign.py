@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING
 from heddle.agent import Agent
 from heddle.comparison.records import record_of
 from heddle.errors import ConfigError, ModelError
+from heddle.models.openai import OpenAIModel
+from heddle.models.prices import cost_usd
+from heddle.models.protocol import Usage
 from heddle.models.replay import ReplayModel
 
 if TYPE_CHECKING:
@@ -116,8 +119,9 @@ class Campaign:
             ModelError: the provider failed from the start; nothing of that is kept.
             ConfigError: the results cannot be written, or a question cannot be asked.
         """
-        self._skip_replayed()
         left = iter(self.left)
+        self._skip_replayed()
+        self._warm_up()
         workers = [
             asyncio.create_task(self._work(left, started, finished)) for _ in range(concurrency)
         ]
@@ -177,6 +181,16 @@ class Campaign:
         held, self._held = self._held, None
         for one in held:
             self.results.add(one)
+
+    def _warm_up(self) -> None:
+        """Load what the first run would load, so that its strategy does not pay for all."""
+        models = [model for agent in self.agents.values() for model in agent.models.values()]
+        for model in models:
+            cost_usd(model.provider, model.name, Usage())
+        if any(isinstance(model, OpenAIModel) for model in models):
+            import httpx2
+
+            httpx2.create_ssl_context()
 
     # -- recordings ------------------------------------------------------------------------------
 

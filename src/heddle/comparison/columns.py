@@ -70,7 +70,8 @@ def _tokens(figures: StrategyFigures, value: float) -> str:
 def _cost(figures: StrategyFigures) -> str:
     if figures.cost_usd is None:
         return "not known"
-    return f"{'~' if figures.estimated else ''}${figures.cost_usd:,.4f}"
+    digits = 4 if figures.cost_usd >= 0.01 else 6
+    return f"{'~' if figures.estimated else ''}${figures.cost_usd:,.{digits}f}"
 
 
 def _failures(figures: StrategyFigures) -> str:
@@ -79,10 +80,11 @@ def _failures(figures: StrategyFigures) -> str:
 
 COLUMNS: tuple[Column, ...] = (
     Column("accuracy (95 %)", _accuracy, lambda own: own.accuracy.value, 1),
+    Column("failed", _failures, lambda own: float(sum(own.failed.values())), -1),
     Column("exact", lambda own: share(own.exact), lambda own: own.exact, 1),
     Column("F1", lambda own: f"{own.f1:.2f}", lambda own: own.f1, 1),
     Column("number", lambda own: share(own.number), lambda own: own.number, 1),
-    Column("model calls", lambda own: f"{own.model_calls:.1f}", lambda own: own.model_calls, -1),
+    Column("calls", lambda own: f"{own.model_calls:.1f}", lambda own: own.model_calls, -1),
     Column("input", lambda own: _tokens(own, own.input_tokens), lambda own: own.input_tokens, -1),
     Column(
         "cached",
@@ -98,7 +100,6 @@ COLUMNS: tuple[Column, ...] = (
     Column(
         "critical path", lambda own: seconds(own.critical_path_s), lambda own: own.critical_path_s
     ),
-    Column("failed", _failures, lambda own: float(sum(own.failed.values())), -1),
 )
 
 
@@ -133,10 +134,11 @@ def _signed(value: float, spell: Callable[[float], str]) -> str:
 
 def notes(figures: Figures, tolerance: float) -> Sequence[str]:
     """What a reader must know to read the columns."""
+    met = f"within {100 * tolerance:g} %" if tolerance else "exactly"
     found = [
-        f"accuracy: exact match, or a gold number met within {100 * tolerance:g} % by the "
-        "answer's last number; 95 % interval by question (Wilson)",
-        "calls, tokens and cost: mean of a run; latency and critical path: runs with an answer",
+        f"accuracy: exact match, or a gold number met {met} by the answer's last number; "
+        "95 % interval by question (Wilson)",
+        "calls, tokens and cost: mean of a run; p50, p95 and critical path: runs with an answer",
     ]
     if any(own.estimated for own in figures.strategies):
         found.append("~: some of it is estimated from characters, not counted by the provider")
