@@ -384,7 +384,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
-def test_a_hostile_text_is_read_in_linear_time_and_says_what_is_wrong(kind):
+def test_a_hostile_text_is_read_to_its_end_and_says_what_is_in_it(kind):
     plan = parse(HOSTILE[kind], "abstraction")
     assert plan.entries or plan.findings
 
