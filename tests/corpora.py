@@ -24,7 +24,6 @@ CORPORA = {
     "toolbench": "*.jsonl",
     "hotpotqa": "*.jsonl",
     "llmcompiler": "*.jsonl",
-    "gsm8k": "gsm8k.*",
 }
 """Every corpus that tests read, and its files."""
 

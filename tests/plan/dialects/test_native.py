@@ -1,9 +1,10 @@
 """The native dialect: tool calls as models write them natively, one level of them."""
 
 import json
+import random
 
 import pytest
-from pieces import faults, shape
+from pieces import cut, faults, pieces, shape
 
 from heddle.plan.dialects import parse, recognise
 from heddle.plan.dialects.native import likely, reader, write
@@ -254,6 +255,17 @@ def test_what_is_missing_or_too_much_is_said(text, entries, findings):
 )
 def test_prose_with_brackets_is_no_call(text):
     assert faults(text, "native") == [("empty-plan", 1, "")]
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_a_text_that_is_damaged_gives_the_same_however_it_arrives(seed):
+    chance = random.Random(seed)
+    text = "\n".join(chance.sample([*RECOVERED.values(), *REFUSED, *SHAPES.values()], 3))
+    for mark in chance.choices(["", '"', "}", "]", "[", ")", "(", ";", ".", "+", "\n", "/*"], k=4):
+        place = chance.randrange(len(text))
+        text = text[:place] + mark + text[place + chance.choice([0, 1, 5]) :]
+    whole = pieces("native", [text])
+    assert pieces("native", cut(text, seed)) == pieces("native", list(text)) == whole
 
 
 # -- what it looks like --------------------------------------------------------------------------
