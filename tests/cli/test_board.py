@@ -12,7 +12,7 @@ from heddle.engine.execution import execute
 from heddle.engine.log import EventLog
 from heddle.engine.state import fold
 from heddle.models.protocol import Usage
-from heddle.plan.ir import Hole, Ref, Step
+from heddle.plan.ir import Hole, Item, Ref, Step
 from heddle.plan.limits import Limits
 from heddle.plan.spec import ToolSpec
 
@@ -49,6 +49,18 @@ def test_a_waiting_step_names_the_steps_it_waits_for() -> None:
     )  # fmt: skip
     assert notes(board)["3"] == "waits for 2"
     assert notes(board)["1"] == "5.0"
+
+
+def test_a_map_shows_how_many_of_its_elements_are_over() -> None:
+    step = Step("1", "price", {"ticker": Item()}, over=["A", "B", "C"])
+    board = board_of(
+        ev.StepAccepted(0.0, 1, 1, step), ev.StepReady(0.0, "1"), ev.MapExpanded(0.0, "1", 3, ""),
+        ev.StepStarted(0.0, "1", 1, 0), ev.StepStarted(0.0, "1", 1, 1),
+        ev.StepResult(1.0, "1", 1, 5.0, 0), ev.StepStarted(1.0, "1", 1, 2),
+        ev.ElementEnded(1.0, "1", 1, "failed", "boom"),
+    )  # fmt: skip
+    assert notes(board)["1"] == "2 of 3 elements"
+    assert board.slots().startswith("in flight 1/")
 
 
 def test_a_ready_step_names_the_slot_that_is_taken() -> None:

@@ -134,7 +134,12 @@ class Board:
         return Row(one_line(step.id, 16), one_line(tool, 24), step.status, time, note)
 
     def waits_for(self, step: StepState) -> str:
-        """What a step that has not started waits for: steps, a slot, the plan; "" if nothing."""
+        """What a step that has not ended waits for: steps, a slot, the plan; "" if nothing.
+
+        Of a map that runs: how many of its elements are over.
+        """
+        if step.map is not None:
+            return f"{step.map.ended_count:,} of {step.map.n:,} elements"
         if step.step is None:
             return "waits for a repair of its line"
         if step.status == "waiting":
@@ -158,7 +163,7 @@ class Board:
                 return f"waits for slot: {slot.name}"
         if spec is not None and spec.provider in self._limits.requests_per_minute:
             return f"waits for slot: {spec.provider}, by its requests a minute"
-        if len(self._by_status.get("running", ())) >= self._limits.concurrency:
+        if self._in_flight() >= self._limits.concurrency:
             return "waits for slot: all are in use"
         return "waits for approval" if effectful else ""
 
@@ -182,9 +187,15 @@ class Board:
 
     def slots(self) -> str:
         """The slots in use, of those that are bounded."""
-        running = len(self._by_status.get("running", ()))
+        running = self._in_flight()
         named = [f"{slot.name} {used}/{slot.bound}" for slot, used in sorted(self._in_use.items())]
         return " · ".join([f"in flight {running}/{self._limits.concurrency}", *named])
+
+    def _in_flight(self) -> int:
+        """Calls that hold a slot; a step that expands a plan holds none. Cost: O(running steps)."""
+        steps = (self.state.steps[id] for id in self._by_status.get("running", ()))
+        own = (step for step in steps if not step.expanded)
+        return sum(1 if step.map is None else len(step.map.running) for step in own)
 
     def tokens(self) -> str:
         """What models were asked up to now; "" if nothing."""
