@@ -10,9 +10,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, cast
 
-from heddle.plan.dialects.bracketed import TOOL, Unclosed, arguments_in, rendered
+from heddle.plan.dialects.bracketed import TOOL, arguments_in, rendered
 from heddle.plan.dialects.bracketing import Inputs, Spoken
 from heddle.plan.dialects.calls import call_of
+from heddle.plan.dialects.closing import Unclosed
 from heddle.plan.dialects.literal import Fault
 from heddle.plan.dialects.objects import value_of
 

@@ -8,7 +8,8 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any, cast
 
 from heddle.plan.canonical import NODE_KEYS
-from heddle.plan.dialects.bracketed import GIVEN, TOOL, arguments_in, closes, with_inputs
+from heddle.plan.dialects.bracketed import GIVEN, TOOL, arguments_in, with_inputs
+from heddle.plan.dialects.closing import closes
 from heddle.plan.dialects.literal import NESTING, Fault
 from heddle.plan.dialects.names import INPUT
 from heddle.plan.dialects.numbered import path_text

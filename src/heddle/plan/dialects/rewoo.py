@@ -29,7 +29,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from heddle.plan.dialects.action import trailing
-from heddle.plan.dialects.bracketed import TOOL, Unclosed, arguments_in, closes
+from heddle.plan.dialects.bracketed import TOOL, arguments_in
+from heddle.plan.dialects.closing import Unclosed, closes
 from heddle.plan.dialects.evidence import (
     MENTION,
     MENTION_OR_BARE,
