@@ -64,8 +64,17 @@ def _settings(spec: ToolSpec) -> dict[str, str]:
         "timeout": timeout,
         "at once": "" if spec.concurrency is None else f"at most {spec.concurrency}",
         "selectors": ", ".join(spec.selectors),
+        "batch": _batch(spec),
     }
     return {name: value for name, value in settings.items() if value}
+
+
+def _batch(spec: ToolSpec) -> str:
+    """How many calls are made as one, in words; "" for a tool without a batch form."""
+    if spec.max_batch < 2:
+        return ""
+    wait = f", after waiting {spec.batch_wait_s:g} s for more" if spec.batch_wait_s else ""
+    return f"up to {spec.max_batch} calls as one{wait}"
 
 
 def _to_json(spec: ToolSpec) -> dict[str, Any]:
@@ -81,6 +90,9 @@ def _to_json(spec: ToolSpec) -> dict[str, Any]:
         "selectors": list(spec.selectors),
         "concurrency": spec.concurrency,
         "timeout_s": spec.timeout_s,
+        "fuse": spec.fuse,
+        "max_batch": spec.max_batch,
+        "batch_wait_s": spec.batch_wait_s,
         "parameters": dict(spec.parameters),
         "result": None if spec.result is None else dict(spec.result),
     }

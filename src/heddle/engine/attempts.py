@@ -12,15 +12,16 @@ them `grace_s` seconds and then counts what it leaves behind.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 
+from heddle.engine.batches import Batch, Batches
 from heddle.engine.deadlines import Deadlines
 from heddle.engine.events import EffectOrigin, LateResult, StepIntent, StepStarted, quick
 from heddle.plan.canonical import hash_of
 from heddle.tools.function import Metered
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from heddle.engine.events import Status
     from heddle.engine.executor import Executor
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from heddle.plan.spec import ToolSpec
 
 __all__ = ["Attempts", "Outcomes"]
+
+CallMany: TypeAlias = "Callable[[str, list[dict[str, Any]]], Awaitable[list[Any]]]"
 
 _TURN = 64
 """Steps that a worker may run without giving the loop a turn, when none of them waits."""
@@ -89,6 +92,10 @@ class Attempts:
         self.peak = 0
         self.deadlines = Deadlines(log.now)
         self._call = executor.call
+        self._call_many: CallMany | None = getattr(executor, "call_many", None)
+        self.batches = Batches(queue, self.pump_soon)
+        self._taken: dict[Node, list[Node]] = {}  # by the first, until its worker begins
+        self._together: dict[Node, Batch] = {}
         self._log = log
         self._now = log.now
         self._limits = limits
@@ -128,6 +135,8 @@ class Attempts:
             if self.in_flight > self.peak:
                 self.peak = self.in_flight
             node.status = "running"
+            if node.spec.max_batch > 1 and self._call_many is not None:  # type: ignore[union-attr]
+                self._taken[node] = self.batches.take(node)
         return node
 
     async def _work(self, node: Node | None) -> None:
@@ -138,14 +147,17 @@ class Attempts:
         queue = self._queue
         while kept and node is not None:
             node.task = task
+            if self._taken and node in self._taken and self._call_many is not None:
+                await self._work_together(node, task, self._call_many)
+                kept = not task.cancelling()
+                node = self._next() if kept and queue.ready else None
+                if queue.ready:
+                    self.pump_soon()
+                continue
             node.attempt += 1
             step: Step = node.step  # type: ignore[assignment]  # only steps become ready
             try:
-                args = (
-                    self._fill(step)
-                    if node.element is None
-                    else self._fill_element(step, cast("Element", node).item)
-                )
+                args = self._args(node, step) if node.element is not None else self._fill(step)
                 if node.spec.effectful:  # type: ignore[union-attr]
                     await self._intend(node, args)
                 started = self._begin(node, step)
@@ -169,6 +181,52 @@ class Attempts:
             node = self._next() if kept and queue.ready else None
             if queue.ready and self.in_flight < self._limits.concurrency:
                 self.pump_soon()  # not at once: this worker may get to them before the loop does
+
+    def _args(self, node: Node, step: Step) -> dict[str, Any]:
+        if node.element is None:
+            return self._fill(step)
+        return self._fill_element(step, cast("Element", node).item)
+
+    async def _work_together(self, first: Node, task: asyncio.Task[None], call: CallMany) -> None:
+        """Make a call and those that wait beside it as one; only the first holds slots."""
+        args: dict[Node, dict[str, Any]] = {}
+        for node in self._taken.pop(first):
+            if node.status != "running":
+                continue
+            node.attempt += 1
+            try:
+                args[node] = self._args(node, node.step)  # type: ignore[arg-type]
+            except Exception as error:  # its own fault, and not that of the others
+                self._outcomes.failed(node, error)
+        if not args:
+            self._let_go(first)
+            return
+        batch = Batch(list(args), task)
+        self._together.update(dict.fromkeys(args, batch))
+        started = [self._begin(node, node.step) for node in args]  # type: ignore[arg-type]
+        tool = first.step.tool  # type: ignore[union-attr]
+        try:
+            values = await call(tool, list(args.values()))
+        except BaseException as error:  # whatever a tool raises is its own failure
+            values = [error] * len(args)
+        self._let_go(first)
+        for node, value, began in zip(args, values, started, strict=True):
+            del self._together[node]
+            self._tell(node, value, began)
+
+    def _tell(self, node: Node, value: Any, started: float) -> None:
+        """What came of one call of a batch."""
+        if node.deadline is not None:
+            self.deadlines.drop(node.deadline)
+            node.deadline = None
+        failed = isinstance(value, BaseException)
+        if node.status != "running":
+            if not failed:
+                self._tell_late(node, value)
+        elif failed:
+            self._outcomes.failed(node, value)
+        else:
+            self._outcomes.succeeded(node, value, started)
 
     def _tell_late(self, node: Node, value: Any) -> None:
         """Nobody waits for this value any more; what its models cost is counted all the same."""
@@ -237,9 +295,14 @@ class Attempts:
             self.deadlines.drop(node.deadline)
             node.deadline = None
         if not node.begun:  # it holds slots, and its tool was not called yet
-            self._let_go(node)
             status = "skipped"
+            if node in self._taken:  # its slots are for the others of its batch as well
+                task = None
+            else:
+                self._let_go(node)
         self._outcomes.given_up(node, status, code, message)
+        if (batch := self._together.get(node)) is not None:
+            task = None if batch.wanted else batch.task
         if task is not None:
             task.cancel()
         self.pump()
@@ -249,6 +312,7 @@ class Attempts:
         if self._workers:
             await asyncio.wait(self._workers, timeout=self._limits.grace_s)
         self.deadlines.close()
+        self.batches.close()
         return len(self._workers)
 
     def _worker_ended(self, worker: asyncio.Task[None]) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from heddle.tools.function import Tool
 
-__all__ = ["Executor", "LocalExecutor"]
+__all__ = ["BatchExecutor", "Executor", "LocalExecutor"]
 
 
 class Executor(Protocol):
@@ -36,6 +36,22 @@ class Executor(Protocol):
         ...
 
 
+class BatchExecutor(Executor, Protocol):
+    """Calls tools, and their batch forms. One without it is asked for each call by itself."""
+
+    def call_many(self, tool: str, calls: list[dict[str, Any]]) -> Awaitable[list[Any]]:
+        """The outcomes of many calls made as one, in order: each a value or an exception.
+
+        Args:
+            tool: the name of a tool with a batch form.
+            calls: filled arguments, by name; no more than the tool's `max_batch`.
+
+        Raises:
+            BaseException: whatever the tool raised; it is the failure of each call.
+        """
+        ...
+
+
 class LocalExecutor:
     """Calls tools in this process: asynchronous ones on the loop, the others in threads."""
 
@@ -47,6 +63,12 @@ class LocalExecutor:
         """The JSON value of one attempt; see `Executor.call`."""
         found = self._tools[tool]
         return self.threads.run(found.invoke, args) if found.blocking else found.invoke(args)
+
+    def call_many(self, tool: str, calls: list[dict[str, Any]]) -> Awaitable[list[Any]]:
+        """The outcomes of many calls made as one; see `BatchExecutor.call_many`."""
+        batch = self._tools[tool].batch
+        assert batch is not None  # its spec says so
+        return self.threads.run(batch.invoke, calls) if batch.blocking else batch.invoke(calls)
 
     def close(self) -> None:
         """Let the threads end."""

@@ -335,6 +335,8 @@ class Scheduler:
             self._expansions.begin(node)
         elif node.spec.fuses and (leader := self._sharing.find(node)) is not None:  # type: ignore[union-attr]
             self._share(node, leader)
+        elif node.spec.max_batch > 1:  # type: ignore[union-attr]
+            self._attempts.batches.gather(node)
         else:
             self._queue.push(node)
 

@@ -35,6 +35,8 @@ class ToolSpec:
         implicit: part of the language: known to every plan, and not listed among the tools.
         fuse: whether equal calls of a run may be one call; False for a tool whose next answer may
             differ and is wanted, as that of a random generator.
+        max_batch: calls that its batch form takes at once; 1 where it has none.
+        batch_wait_s: seconds that a call may wait for others to be batched with.
         effectful: whether a call may change the world: it then waits for a closed, clean plan.
         fuses: whether equal calls are one: `fuse`, for `pure` and `read`.
     """
@@ -52,6 +54,8 @@ class ToolSpec:
     asks_model: bool = False
     implicit: bool = False
     fuse: bool = True
+    max_batch: int = 1
+    batch_wait_s: float = 0.0
     effectful: bool = field(init=False)
     fuses: bool = field(init=False)
 

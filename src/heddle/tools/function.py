@@ -15,11 +15,13 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 import re
 from typing import TYPE_CHECKING, Any, overload
 
 from heddle.errors import ConfigError
 from heddle.plan.spec import EFFECTS, Effect, ToolSpec
+from heddle.tools.batch import Batch, batch_form
 from heddle.tools.signature import place_of, read_signature
 from heddle.tools.values import Metered, binder, dumper
 
@@ -42,9 +44,10 @@ class Tool:
         invoke: named JSON arguments to a JSON value (blocking) or an awaitable of one, or to a
             `Metered` of one. Raises ToolFailed with code `bad-argument` or `bad-result` for
             values that do not fit, and whatever the function raises.
+        batch: the form that takes many calls at once, if it has one.
     """
 
-    __slots__ = ("__wrapped__", "blocking", "invoke", "spec")
+    __slots__ = ("__wrapped__", "batch", "blocking", "invoke", "spec")
 
     def __init__(
         self,
@@ -57,6 +60,7 @@ class Tool:
         self.spec = spec
         self.blocking = blocking
         self.invoke = invoke
+        self.batch: Batch | None = None
         self.__wrapped__ = function
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -81,6 +85,9 @@ def tool(
     concurrency: int | None = None,
     timeout_s: float | None = None,
     fuse: bool = True,
+    batch: Callable[..., Any] | None = None,
+    max_batch: int = 100,
+    batch_wait_s: float = 0.0,
 ) -> Callable[[Callable[..., Any]], Tool]: ...
 def tool(
     function: Callable[..., Any] | None = None,
@@ -93,6 +100,9 @@ def tool(
     concurrency: int | None = None,
     timeout_s: float | None = None,
     fuse: bool = True,
+    batch: Callable[..., Any] | None = None,
+    max_batch: int = 100,
+    batch_wait_s: float = 0.0,
 ) -> Any:
     """Make a typed function a tool; a decorator, with arguments or without.
 
@@ -107,6 +117,9 @@ def tool(
         timeout_s: seconds for one attempt.
         fuse: whether equal calls of a run are one call, where the effect allows it (`pure`,
             `read`); False where each call is to give its own answer.
+        batch: a function that answers many calls at once; see `tools.batch` for its forms.
+        max_batch: calls in one batch, at most; with 1, none are batched.
+        batch_wait_s: seconds that a ready call waits for others; 0 for those of the same moment.
 
     Raises:
         ConfigError: the function cannot be a tool, or a setting cannot be used.
@@ -122,6 +135,9 @@ def tool(
             concurrency=concurrency,
             timeout_s=timeout_s,
             fuse=fuse,
+            batch=batch,
+            max_batch=max_batch,
+            batch_wait_s=batch_wait_s,
         )
     named = name if name is not None else str(getattr(function, "__name__", ""))
     check_name(named, place_of(function))
@@ -138,9 +154,15 @@ def tool(
         concurrency=concurrency,
         timeout_s=timeout_s,
         fuse=fuse,
+        max_batch=max_batch if batch is not None else 1,
+        batch_wait_s=batch_wait_s if batch is not None else 0.0,
     )
     check_spec(spec, place_of(function))
-    return assemble(spec, function, binder(named, found.takes), dumper(named, found.gives))
+    bind, dump = binder(named, found.takes), dumper(named, found.gives)
+    made = assemble(spec, function, bind, dump)
+    if batch is not None:
+        made.batch = batch_form(batch, named, found, bind, dump)
+    return made
 
 
 def check_name(name: str, place: str = "") -> None:
@@ -173,6 +195,11 @@ def check_spec(spec: ToolSpec, place: str = "") -> None:
         hint = f"a list of names out of {', '.join(known) or 'none'}"
     elif spec.concurrency is not None and spec.concurrency < 1:
         what = f"concurrency must be at least 1, not {spec.concurrency}"
+    elif spec.max_batch > 1 and spec.effectful:
+        what = f"its effect is {spec.effect}, and only pure and read calls can be batched"
+        hint = 'declare effect="read", if it only reads; drop batch=, if it does not'
+    elif spec.max_batch < 1 or not 0 <= spec.batch_wait_s < math.inf:
+        what = "max_batch must be at least 1, and batch_wait_s a number of seconds"
     elif spec.timeout_s is not None and not spec.timeout_s > 0:
         what = f"timeout_s must be a positive number of seconds, not {spec.timeout_s}"
     if what:
