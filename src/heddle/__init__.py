@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from heddle.agent import Agent
+    from heddle.engine.conversion import convert
     from heddle.engine.execution import check, execute, execute_sync
     from heddle.engine.result import RunResult
     from heddle.errors import (
@@ -55,6 +56,7 @@ __all__ = [
     "Tool",
     "ToolFailed",
     "check",
+    "convert",
     "execute",
     "execute_sync",
     "parse",
@@ -63,6 +65,7 @@ __all__ = [
 
 _HOMES = {
     "heddle.agent": ["Agent"],
+    "heddle.engine.conversion": ["convert"],
     "heddle.engine.execution": ["check", "execute", "execute_sync"],
     "heddle.engine.result": ["RunResult"],
     "heddle.errors": [
