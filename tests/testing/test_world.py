@@ -74,3 +74,19 @@ def test_the_model_speaks_at_its_pace() -> None:
     world = World(1, 1, sizes=Sizes(answer=100))
     _, seconds = run(world, "direct", Pace(2.0, 50))
     assert seconds == pytest.approx(4.0)
+
+
+def test_what_a_prompt_has_in_common_with_an_earlier_one_is_counted_as_cached() -> None:
+    world = World(1, 3)
+    result, _ = run(world, "react")
+    model = world.model()
+    read = [request.characters for request in _requests(world, model)]
+    assert result.usage.cached_input_tokens == sum(read[:-1])
+
+
+def _requests(world: World, model: Any) -> list[Any]:
+    async def main() -> None:
+        await heddle.Agent(model, world.tools, strategy="react", limits=PLENTY).run(world.question)
+
+    run_virtual(main())
+    return model.requests

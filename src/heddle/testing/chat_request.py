@@ -12,6 +12,9 @@ from heddle.models.protocol import CHARACTERS_PER_TOKEN, Message, ToolCall
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from heddle.models.protocol import Request
+    from heddle.plan.spec import ToolSpec
+
 __all__ = ["Prompt", "PromptCache", "four_characters"]
 
 
@@ -45,11 +48,14 @@ class Prompt:
             AttributeError, KeyError, TypeError, ValueError: it is no chat request.
         """
         messages = tuple(_message(turn) for turn in asked["messages"])
-        parts = [("tool", _described(tool["function"])) for tool in asked.get("tools") or ()]
-        for turn in messages:
-            parts.append((turn.role, turn.content))
-            parts += [("call", call.name + call.arguments) for call in turn.calls]
-        return cls(messages, tuple(parts))
+        offered = [_described(tool["function"]) for tool in asked.get("tools") or ()]
+        return cls(messages, _parts(offered, messages))
+
+    @classmethod
+    def of(cls, request: Request) -> Prompt:
+        """The prompt of a request that took no way over JSON: the same parts in the same order."""
+        offered = [_offered(tool) for tool in request.tools]
+        return cls(request.messages, _parts(offered, request.messages))
 
     @property
     def text(self) -> str:
@@ -107,6 +113,14 @@ def _beginning(one: str, other: str) -> str:
     return one[:low]
 
 
+def _parts(offered: list[str], messages: tuple[Message, ...]) -> tuple[tuple[str, str], ...]:
+    parts = [("tool", text) for text in offered]
+    for turn in messages:
+        parts.append((turn.role, turn.content))
+        parts += [("call", call.name + call.arguments) for call in turn.calls]
+    return tuple(parts)
+
+
 def _message(turn: Any) -> Message:
     calls = tuple(_call(call) for call in turn.get("tool_calls") or ())
     content = turn["content"]
@@ -117,6 +131,10 @@ def _message(turn: Any) -> Message:
 def _call(call: Any) -> ToolCall:
     function = call["function"]
     return ToolCall(call["id"], function["name"], function["arguments"])
+
+
+def _offered(tool: ToolSpec) -> str:
+    return f"{tool.name}{tool.description}{json.dumps(tool.parameters, default=str)}"
 
 
 def _described(function: Any) -> str:

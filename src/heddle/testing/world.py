@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from heddle.errors import ToolFailed
 from heddle.models.protocol import ToolCall, Usage
+from heddle.testing.chat_request import Prompt, PromptCache
 from heddle.testing.scripted import Piece, ScriptedModel
 from heddle.tools.function import Tool, tool
 
@@ -182,14 +183,21 @@ class World:
     def model(self, pace: Pace | None = None, *, piece: int = 8) -> ScriptedModel:
         """A model in memory that knows the task.
 
-        Its usage counts a token for every character.
+        Its usage counts a token for every character, and as cached what a prompt has in common
+        with the beginning of an earlier one, to the character.
 
         Args:
             pace: how fast it speaks.
             piece: characters that come at once.
         """
         pace = pace or Pace()
-        return ScriptedModel(lambda request: _paced(self.reply(request), request, pace, piece))
+        cache = PromptCache(len, 1)
+
+        def said(request: Request) -> list[Piece]:
+            cached = cache.cached_tokens(Prompt.of(request))
+            return _paced(self.reply(request), request, pace, piece, cached)
+
+        return ScriptedModel(said)
 
     def reply(self, request: Request) -> list[str | ToolCall]:
         """What the model says to a request: text, calls, or both."""
@@ -330,7 +338,9 @@ def _padded(text: str, size: int, before: str = "") -> str:
     return f"{before}{'.' * missing}\n{text}" if missing >= 0 and before else text.ljust(size)
 
 
-def _paced(said: list[str | ToolCall], request: Request, pace: Pace, size: int) -> list[Piece]:
+def _paced(
+    said: list[str | ToolCall], request: Request, pace: Pace, size: int, cached: int
+) -> list[Piece]:
     """A reply at its pace, and its usage: a token for every character."""
     script: list[Piece] = []
     wait = pace.first_s
@@ -346,4 +356,4 @@ def _paced(said: list[str | ToolCall], request: Request, pace: Pace, size: int) 
             part = item[start : start + size]
             script.append((wait + len(part) / pace.characters_per_s, part))
             wait = 0.0
-    return [*script, Usage(request.characters, 0, spoken)]
+    return [*script, Usage(request.characters, cached, spoken)]
