@@ -18,9 +18,11 @@ from heddle.engine.events import (
     StepStarted,
     StepUnknown,
 )
-from heddle.plan.ir import Choose, Input, Item, Ref, Step, When
+from heddle.engine.round import Round
+from heddle.plan.ir import Choose, Input, Item, Plan, Ref, Step, When
 from heddle.plan.limits import Limits
 from heddle.plan.spec import ToolSpec
+from heddle.plan.verify import Verifier
 from heddle.testing.clock import run_virtual
 
 if TYPE_CHECKING:
@@ -276,6 +278,44 @@ def test_what_is_cancelled_ends_at_once_with_what_there_is() -> None:
     assert state.last_s == 1.5
 
 
+def test_a_map_that_had_nothing_in_flight_is_cancelled_with_the_one_it_follows() -> None:
+    async def main() -> RunState:
+        loom = Loom(functions={"fragile": fragile})
+        async with loom:
+            loom.add(
+                Step("1", "fragile", {"x": Item()}, over=[0]),
+                Step("2", "fragile", {"x": Item()}, over=Ref("1")),
+            )
+            await asyncio.sleep(1)
+            loom.scheduler.cancel("enough")
+        return loom.state()
+
+    state = run_virtual(main())
+    assert (state.steps["1"].status, state.steps["1"].code) == ("cancelled", "cancelled")
+    assert (state.steps["2"].status, state.steps["2"].code) == ("skipped", "cancelled")
+
+
+def test_a_map_whose_line_turns_out_to_be_bad_fails_and_others_lack_only_its_open_elements() -> (
+    None
+):
+    async def main() -> RunState:
+        loom = Loom(functions={"fragile": fragile}, limits=Limits(concurrency=1))
+        async with loom:
+            loom.add(
+                Step("1", "fragile", {"x": Item()}, over=[1, 0, 3]),
+                Step("2", "fragile", {"x": Item()}, over=Ref("1")),
+            )
+            await asyncio.sleep(5)
+            loom.scheduler.fail_hole("1", "hole", "the line is bad")
+            await loom.scheduler.wait()
+        return loom.state()
+
+    state = run_virtual(main())
+    assert (state.steps["1"].status, state.steps["1"].code) == ("failed", "hole")
+    assert state.steps["2"].value == [1, None, None]
+    assert state.steps["2"].code == "upstream-failed"
+
+
 # -- effects -------------------------------------------------------------------------------------
 
 
@@ -323,3 +363,19 @@ def test_the_critical_path_follows_elements_and_not_whole_maps() -> None:
     assert state.critical_path_s() == 2
     assert state.critical_path() == ["1", "2"]
     assert sum(step.work_s for step in state.steps.values()) == 6
+
+
+def test_a_map_of_a_plan_that_a_model_wrote_is_bounded_by_the_limits_too() -> None:
+    async def widths(bound: int | None) -> tuple[str, str]:
+        specs = [ToolSpec("give", effect="pure", parameters={"type": "object"})]
+        loom = Loom(functions={"give": give}, specs=specs, inputs={"list": [1, 2, 3]})
+        async with loom:
+            plan = Plan()
+            verifier = Verifier(loom.specs)
+            round = Round(plan, lambda: verifier, loom.scheduler, loom.log, 3, max_width=2)
+            round.take(Step("1", "give", {"value": Item()}, over=Input("list"), bound=bound))
+            await loom.scheduler.wait()
+        return loom.statuses()["1"]
+
+    for bound in (None, 0, 1, 2, 3):
+        assert run_virtual(widths(bound)) == ("failed", "too-wide")

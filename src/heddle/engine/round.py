@@ -125,8 +125,10 @@ class Round:
     def _hand_over(self, step: Step) -> None:
         """Give a step to the scheduler, its arguments named and its map bounded."""
         named = self._verifier.named(step)
-        if step.over is not MISSING and self._max_width is not None:
-            named = replace(named, bound=min(self._max_width, named.bound or self._max_width))
+        most = self._max_width
+        if step.over is not MISSING and most is not None:
+            bound = most if step.bound is None else min(most, step.bound)
+            named = replace(named, bound=bound)
         self._scheduler.add(named, self._gate)
 
     def _dig(self, hole: Hole) -> None:

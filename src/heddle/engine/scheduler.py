@@ -52,7 +52,7 @@ from heddle.tools.builtin.expand import EXPAND_SPEC
 from heddle.tools.function import Metered
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from heddle.engine.deadlines import Deadline
     from heddle.engine.events import Status
@@ -570,26 +570,27 @@ class Scheduler:
             self._over = code, reason
         self._at = self._now()
         self._log.emit(CancelRequested(self._at, "", reason))
-        open_nodes = [node for node in self._nodes.values() if node.status not in TERMINAL]
-        for node in open_nodes:
-            if node.status != "running":
-                self._settle(Ending(node, "skipped", code, reason))
-        for node in open_nodes:
-            if node.status == "running":
-                self._give_up(node, "cancelled", code, reason)
+        self._end_all(self._nodes.values(), code, reason)
         self._queue.clear()
 
     def stop(self, ids: Collection[str], reason: str) -> None:
         """End these steps, as `cancel` ends all of them."""
         self._at = self._now()
-        open_nodes = [node for id in ids if (node := self._nodes[id]).status not in TERMINAL]
+        self._end_all([self._nodes[id] for id in ids], "not-needed", reason)
+        self._attempts.pump()
+
+    def _end_all(self, nodes: Iterable[Node], code: str, reason: str) -> None:
+        """First what has not begun, then maps, those that follow others before them, then calls."""
+        open_nodes = [node for node in nodes if node.status not in TERMINAL]
         for node in open_nodes:
             if node.status != "running":
-                self._settle(Ending(node, "skipped", "not-needed", reason))
+                self._settle(Ending(node, "skipped", code, reason))
+        for node in reversed(open_nodes):
+            if node.status == "running" and node.map is not None:
+                self._maps.stop(node, "cancelled", code, reason)
         for node in open_nodes:
             if node.status == "running":
-                self._give_up(node, "cancelled", "not-needed", reason)
-        self._attempts.pump()
+                self._give_up(node, "cancelled", code, reason)
 
     def expand_with(self, expand: Expand) -> None:
         """Say who runs the plans that `expand` steps give."""
