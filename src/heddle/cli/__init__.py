@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "plan": ("heddle.cli.plan", "Print the plan for a question and stop."),
     "check": ("heddle.cli.check", "Verify a plan; run nothing."),
     "run": ("heddle.cli.run", "Run a plan; no planner."),
+    "convert": ("heddle.cli.convert", "Write a plan in another dialect."),
     "compare": ("heddle.cli.compare", "Strategies side by side on questions with answers."),
     "export": ("heddle.cli.export", "Data made of plans and answers: abstract chains."),
     "tools": ("heddle.cli.tools", "Show tools as plans see them."),

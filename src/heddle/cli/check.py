@@ -12,12 +12,15 @@ from heddle.cli.reading import read_plan
 from heddle.cli.screen import give_json, say
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from heddle.plan.bounds import Bounds
     from heddle.plan.findings import Finding
     from heddle.plan.ir import Plan
     from heddle.plan.spec import ToolSpec
+    from heddle.tools.function import Tool
 
-__all__ = ["check"]
+__all__ = ["check", "known_to"]
 
 
 @click.command
@@ -39,7 +42,7 @@ def check(
 
     tools = options.toolset(tool_specs) if tool_specs else None
     plan = read_plan(plan_file, dialect)
-    known = _known(plan, None if tools is None else {t.spec.name: t.spec for t in tools})
+    known = known_to(plan, tools)
     findings = verify.check(plan, known)
     bounds = bounds_of(plan, known)
     if as_json:
@@ -55,10 +58,11 @@ def check(
     return 3 if has_errors(findings) else 0
 
 
-def _known(plan: Plan, specs: dict[str, ToolSpec] | None) -> dict[str, ToolSpec]:
+def known_to(plan: Plan, tools: Sequence[Tool] | None) -> dict[str, ToolSpec]:
+    """What a plan may call: these tools, or whatever it names where none were given."""
     from heddle.engine.execution import specs_of
 
-    return _any_tools(plan) if specs is None else {**specs_of({}), **specs}
+    return _any_tools(plan) if tools is None else specs_of({tool.spec.name: tool for tool in tools})
 
 
 def _any_tools(plan: Plan) -> dict[str, ToolSpec]:
