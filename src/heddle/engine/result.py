@@ -128,6 +128,7 @@ class RunUsage:
             "cached_input_tokens": self.cached_input_tokens,
             "output_tokens": self.output_tokens,
             "cost_usd": self.cost_usd,
+            "estimated": self.estimated,
         }
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from heddle.models.protocol import Request
     from heddle.plan.spec import ToolSpec
 
-__all__ = ["Prompt", "PromptCache", "four_characters"]
+__all__ = ["Prompt", "PromptCache", "beginning", "four_characters"]
 
 
 def four_characters(text: str) -> int:
@@ -95,13 +95,13 @@ def _shared(one: tuple[tuple[str, str], ...], other: tuple[tuple[str, str], ...]
     for (kind, text), (other_kind, other_text) in zip(one, other, strict=False):
         if kind != other_kind:
             break
-        shared.append(_beginning(text, other_text))
+        shared.append(beginning(text, other_text))
         if text != other_text:
             break
     return "".join(shared)
 
 
-def _beginning(one: str, other: str) -> str:
+def beginning(one: str, other: str) -> str:
     """What two texts begin with, by halving."""
     low, high = 0, min(len(one), len(other))
     while low < high:
