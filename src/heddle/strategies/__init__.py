@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from heddle.engine.state import StepState
-    from heddle.models.protocol import Message, ToolCall
+    from heddle.models.protocol import Message, ToolCall, Usage
     from heddle.plan.ir import Plan
     from heddle.plan.spec import ToolSpec
     from heddle.strategies.experience import Experience
@@ -82,6 +82,16 @@ class Rounds(Protocol):
     @property
     def experience(self) -> Experience:
         """What earlier runs with the same agent were like."""
+        ...
+
+    @property
+    def spent(self) -> Usage:
+        """Tokens of all that models were asked so far."""
+        ...
+
+    @property
+    def tokens_per_character(self) -> float:
+        """What the provider counts for a character of a prompt; a quarter, until it has counted."""
         ...
 
     @property

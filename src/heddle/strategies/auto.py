@@ -15,16 +15,14 @@ as-needed decomposition (ADaPT, arXiv 2311.05772) and lazy replanning (arXiv 260
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, NamedTuple
 
 from heddle.errors import ModelError
-from heddle.models.protocol import Request
-from heddle.plan.canonical import encode
+from heddle.models.protocol import Request, Usage
 from heddle.plan.ir import Step
-from heddle.strategies import direct, llmcompiler, parallel, react
+from heddle.strategies import direct, parallel, react
 from heddle.strategies.boundary import Bill, Prices, Shape, Sizes, plan_first, stepwise
-from heddle.strategies.experience import evidence, is_later
+from heddle.strategies.experience import evidence, is_later, written
 from heddle.strategies.llmcompiler import DIALECT, planner_messages
 from heddle.strategies.rounds import plan_and_join
 from heddle.strategies.wording import prompt
@@ -40,21 +38,16 @@ __all__ = ["DIALECT", "Choice", "decide", "planner_messages", "strategy"]
 
 _UNKNOWN_DEPTH = 8.0  # levels of a task whose end a first draft does not show
 _TRUST = 10.0  # calls' worth of evidence that earlier runs count for at most
-_CLEAR = 1.25  # times the other way's cost that make a choice clear
-_SAMPLE = 32  # steps that are measured
-_PATIENCE = 2.0  # times the usual number of turns before a run is planned to its end
+_FEW_TURNS = 12  # turns that nobody is impatient of
+_PATIENCE = 2.0  # times the most turns of a run before, until the rest is planned
+_PRICES = Prices()
 
 
 class Choice(NamedTuple):
-    """What was chosen, and why.
-
-    Attributes:
-        clear: whether the other way would cost much more.
-    """
+    """What was chosen, and why."""
 
     strategy: str
     reasons: tuple[str, ...]
-    clear: bool = False
 
 
 async def strategy(rounds: Rounds) -> Verdict:
@@ -63,22 +56,17 @@ async def strategy(rounds: Rounds) -> Verdict:
         rounds.chose("direct", "there is no tool to call")
         return await direct.strategy(rounds)
     habit = rounds.experience.of(_tools(rounds))
-    planned = habit.settled != "parallel"
-    try:
-        if habit.settled is not None:
-            rounds.chose(habit.settled, *_settled_reasons(habit))
-            if planned:
-                return await llmcompiler.strategy(rounds)
+    if habit.known:
+        choice = decide(_sizes(rounds, habit, ()), habit, None)
+        if choice.strategy != "llmcompiler":
+            rounds.chose(choice.strategy, *choice.reasons)
             return await _step_by_step(rounds, habit)
-        draft = _Draft(rounds, habit)
-        reply = await rounds.read(planner_messages(rounds), DIALECT, drop=draft.too_dear)
-        planned = not reply.dropped
-        draft.decided(reply.plan, dropped=reply.dropped)
-        if planned:
-            return await plan_and_join(rounds, DIALECT, planner_messages, first=reply.plan)
+    draft = _Draft(rounds, habit)
+    reply = await rounds.read(planner_messages(rounds), DIALECT, drop=draft.too_dear)
+    draft.decided(reply.plan, dropped=reply.dropped)
+    if reply.dropped:
         return await _step_by_step(rounds, habit)
-    finally:
-        habit.learn(rounds.steps(), planned=planned)
+    return await _planned(rounds, habit, reply.plan)
 
 
 class _Draft:
@@ -99,14 +87,13 @@ class _Draft:
         return self._choice(plan).strategy != "llmcompiler"
 
     def decided(self, plan: Plan, *, dropped: bool) -> None:
-        """Say what was chosen and why, and remember it."""
-        choice, shown = self._choice(plan), evidence(plan.steps)
-        self._habit.drafted(choice.strategy, 2 if choice.clear else 1)
+        """Say what was chosen and why."""
+        choice = self._choice(plan)
         if dropped:
-            self._habit.dropped(shown)
+            self._habit.looked(evidence(plan.steps))
         elif choice.strategy != "llmcompiler":
             late = "a tool had returned something before that was known, so it stays with the plan"
-            choice = choice._replace(strategy="llmcompiler", reasons=(*choice.reasons, late))
+            choice = Choice("llmcompiler", (*choice.reasons, late))
         self._rounds.chose(choice.strategy, *choice.reasons)
 
     def _choice(self, plan: Plan) -> Choice:
@@ -114,33 +101,33 @@ class _Draft:
         return decide(_sizes(self._rounds, self._habit, steps), self._habit, evidence(steps))
 
 
-def decide(sizes: Sizes, habit: Habit, draft: Evidence) -> Choice:
+def decide(sizes: Sizes, habit: Habit, draft: Evidence | None) -> Choice:
     """The way that is expected to cost less from here; what is written is paid for.
 
     Args:
         sizes: of the texts.
         habit: what runs with these tools were like.
-        draft: what the plan shows so far.
+        draft: what the plan shows so far; None to judge by those runs alone.
     """
     shape = _shape(habit, draft)
-    prices = Prices()
     first, turns = plan_first(shape, sizes), stepwise(shape, sizes)
-    paid = Bill(sizes.prompt, 0.0, draft.steps * sizes.step, 1).cost(prices)
-    ahead, beside = first.cost(prices) - paid, turns.cost(prices)
-    open_end = "at least " if draft.laters else ""
+    ahead = first.cost(_PRICES) * habit.factors.get("llmcompiler", 1.0)
+    beside = turns.cost(_PRICES) * habit.factors.get("parallel", 1.0)
+    if draft is not None:
+        ahead -= Bill(sizes.prompt, 0.0, draft.steps * sizes.step, 1).cost(_PRICES)
     return Choice(
         "llmcompiler" if ahead <= beside else "parallel",
         (
-            f"{open_end}{_count(draft.steps, 'call')} in {_count(draft.depth, 'level')}, "
-            f"{_count(draft.laters, 'place')} where a result decides what comes next",
+            _seen(shape) if draft is None else _shown(draft),
             f"planning first is expected to take {_tokens(first)}, step by step {_tokens(turns)}",
         ),
-        max(ahead, beside) >= _CLEAR * min(ahead, beside),
     )
 
 
-def _shape(habit: Habit, draft: Evidence) -> Shape:
-    """The whole task, from the part of it that the draft shows and from tasks before it."""
+def _shape(habit: Habit, draft: Evidence | None) -> Shape:
+    """The whole task, from the part of it that a plan shows and from tasks before it."""
+    if draft is None:
+        return Shape(habit.steps, max(1.0, habit.depth), habit.share, habit.failing)
     if not draft.laters:
         return Shape(draft.steps, max(1, draft.depth), 0.0, habit.failing)
     trust = min(1.0, _TRUST / habit.trials) if habit.trials else 0.0
@@ -150,22 +137,34 @@ def _shape(habit: Habit, draft: Evidence) -> Shape:
     return Shape(steps, depth, min(1.0, share), habit.failing)
 
 
+def _shown(draft: Evidence) -> str:
+    open_end = "at least " if draft.laters else ""
+    return (
+        f"{open_end}{_count(draft.steps, 'call')} in {_count(draft.depth, 'level')}, "
+        f"{_count(draft.laters, 'place')} where a result decides what comes next"
+    )
+
+
+def _seen(shape: Shape) -> str:
+    return (
+        f"runs with these tools took about {_count(round(shape.steps), 'call')} in "
+        f"{_count(round(shape.depth), 'level')}, and a result decided what came next at "
+        f"{shape.conditional:.0%} of those below the first"
+    )
+
+
 def _sizes(rounds: Rounds, habit: Habit, steps: Sequence[Step]) -> Sizes:
     """Sizes of the texts, from the prompts, the plan and the results of runs before."""
     question = len(rounds.question)
     turn = Request(tuple(parallel.planner_messages(rounds)), tools=tuple(rounds.specs.values()))
-    sample = steps[:_SAMPLE]
-    calls = [len(step.tool) + len(json.dumps(encode(dict(step.args)))) for step in sample]
-    action = sum(calls) / 4 / max(1, len(sample))
-    notes = sum(len(step.note) for step in sample) / 4 / max(1, len(sample))
     return Sizes(
         prompt=_characters(planner_messages(rounds)) / 4,
         turn=turn.characters / 4,
         join=(len(prompt("joiner", last="")) + question) / 4,
         result=habit.result,
         observation=habit.observation,
-        step=action + notes,
-        action=action,
+        step=written(steps, notes=True) if steps else habit.step,
+        action=written(steps) if steps else habit.action,
     )
 
 
@@ -173,37 +172,64 @@ def _characters(messages: Messages) -> int:
     return sum(message.characters for message in messages)
 
 
-def _settled_reasons(habit: Habit) -> tuple[str, ...]:
-    share = habit.laters / habit.trials if habit.trials else 0.0
-    return (
-        "the last plans with these tools came to this",
-        f"about {_count(round(habit.steps), 'call')} in {_count(round(habit.depth), 'level')}; "
-        f"a result decides what comes next at {share:.0%} of those below the first",
-    )
-
-
 # -- step by step --------------------------------------------------------------------------------
 
 
 async def _step_by_step(rounds: Rounds, habit: Habit) -> Verdict:
     """Turns, in the provider's own form where it has one; planned to the end if they do not end."""
-    usual = _PATIENCE * habit.depth if habit.runs else None
+    most = max(_FEW_TURNS, _PATIENCE * habit.deepest) if habit.runs else None
+    before = rounds.spent
 
     def lasts() -> bool:
-        return rounds.last_turn_next or (usual is not None and rounds.turns > usual + 1)
+        return rounds.last_turn_next or (most is not None and rounds.turns > most)
 
+    way = "parallel"
     try:
         verdict = await parallel.turns(rounds, lasts)
     except ModelError as error:
         if error.code != "no-tool-calls":
             raise
+        way = "react"
         rounds.chose("react", "the model has no native tool calls")
         verdict = await react.turns(rounds, lasts)
+    habit.learn(rounds.steps(), planned=False)
     if verdict is not None:
+        if way == "parallel":
+            _compare(rounds, habit, "parallel", before)
         return verdict
     reason = f"{rounds.turns} turns did not come to an answer"
     rounds.chose("llmcompiler", reason, "planned from here on, by one who reads no result")
     return await plan_and_join(rounds, DIALECT, planner_messages, reason=reason)
+
+
+async def _planned(rounds: Rounds, habit: Habit, plan: Plan) -> Verdict:
+    """Rounds of plan and join, from a first plan that is running."""
+    try:
+        return await plan_and_join(rounds, DIALECT, planner_messages, first=plan)
+    finally:
+        habit.learn(rounds.steps(), planned=True)
+        _compare(rounds, habit, "llmcompiler", Usage())
+
+
+def _compare(rounds: Rounds, habit: Habit, strategy: str, before: Usage) -> None:
+    """Remember what a way has cost over what the model says of just such a task."""
+    steps = [state.step for state in rounds.steps() if state.step is not None]
+    if not steps or rounds.spent.estimated:
+        return
+    shown, sizes = evidence(steps), _sizes(rounds, habit, steps)
+    planned = strategy == "llmcompiler"
+    rounds_taken = len({state.round for state in rounds.steps()})
+    depth = shown.depth if planned else rounds_taken
+    share = shown.laters / max(1, shown.below - shown.laters)
+    shape = Shape(shown.steps, max(1, depth), min(1.0, share))
+    model = (plan_first if planned else stepwise)(shape, sizes).cost(_PRICES)
+    scale = rounds.tokens_per_character * 4
+    usage = rounds.spent
+    read, written = (
+        usage.input_tokens - before.input_tokens,
+        usage.output_tokens - before.output_tokens,
+    )
+    habit.costed(strategy, Bill(read, 0.0, written, 1).cost(_PRICES) / scale / model)
 
 
 def _count(number: int, what: str) -> str:

@@ -6,9 +6,11 @@ count for less, so that it follows tasks that change.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from heddle.plan.canonical import encode
 from heddle.plan.ir import dependencies
 from heddle.strategies.wording import observed, results_text
 from heddle.tools.builtin.later import LATER_SPEC
@@ -19,11 +21,11 @@ if TYPE_CHECKING:
     from heddle.engine.state import StepState
     from heddle.plan.ir import Step
 
-__all__ = ["Evidence", "Experience", "Habit", "evidence", "is_later", "levels"]
+__all__ = ["Evidence", "Experience", "Habit", "evidence", "is_later", "levels", "written"]
 
 _FADING = 0.8  # what a run counts for after one more
-_STEADY = 4  # what drafts must weigh that agree, before the next one is not looked at
-_ASK_AGAIN = 16  # runs after which there is another draft all the same
+_ENOUGH = 4  # calls that could or could not be planned, after which tools are known
+_ASK_AGAIN = 32  # runs step by step after which there is a plan all the same
 _SAMPLE = 32  # results that are measured
 
 
@@ -67,6 +69,14 @@ def evidence(steps: Sequence[Step]) -> Evidence:
     return Evidence(len(calls), levels(calls), first, laters, len(calls) - first + laters)
 
 
+def written(steps: Sequence[Step], *, notes: bool = False) -> float:
+    """Tokens of a step as a model writes it, at four characters each; the mean of the first few."""
+    sample = steps[:_SAMPLE]
+    size = sum(len(step.tool) + len(json.dumps(encode(dict(step.args)))) for step in sample)
+    size += sum(len(step.note) for step in sample) if notes else 0
+    return size / 4 / max(1, len(sample))
+
+
 @dataclass(slots=True)
 class Habit:
     """What runs with one set of tools were like; means, in which older runs fade.
@@ -74,40 +84,45 @@ class Habit:
     Attributes:
         runs: how many there were.
         weight: what they count for now.
+        deepest: the most levels of a run.
         result: tokens of one result as a joiner reads it, at four characters each.
         observation: ... and as one reads it who goes step by step.
+        step: ... and of one step of a plan, written;
+        action: the same of one call without a word about it.
         laters: places that could not be planned, and
         trials: calls that could have been such places.
-        choices: what the last drafts led to, the clear ones more than once.
-        since: runs since the last draft that was looked at.
+        since: runs since a plan was last looked at.
+        factors: what a way has really cost over what the model says of it, by strategy.
     """
 
     runs: int = 0
     weight: float = 0.0
     steps: float = 0.0
     depth: float = 0.0
+    deepest: int = 0
     failing: float = 0.0
     result: float = 150.0
     observation: float = 120.0
+    step: float = 40.0
+    action: float = 25.0
     laters: float = 0.0
     trials: float = 0.0
-    choices: list[str] = field(default_factory=list[str])
     since: int = 0
+    factors: dict[str, float] = field(default_factory=dict[str, float])
 
     @property
-    def settled(self) -> str | None:
-        """What drafts led to so often that the next need not be looked at; None if it varies."""
-        last = self.choices[-_STEADY:]
-        steady = len(last) == _STEADY and len(set(last)) == 1
-        return last[0] if steady and self.since < _ASK_AGAIN else None
+    def known(self) -> bool:
+        """Whether a task can be judged by those before it, without looking at a plan."""
+        return self.runs > 0 and self.trials >= _ENOUGH and self.since < _ASK_AGAIN
 
-    def drafted(self, choice: str, weight: int) -> None:
-        """A draft has led to this choice, which is as clear as its weight."""
-        self.choices = [*self.choices, *[choice] * weight][-_STEADY:]
+    @property
+    def share(self) -> float:
+        """Share of the calls below the first level that could not be planned."""
+        return min(1.0, self.laters / self.trials) if self.trials else 0.0
+
+    def looked(self, draft: Evidence) -> None:
+        """A plan was looked at, and given up: what it showed is known all the same."""
         self.since = 0
-
-    def dropped(self, draft: Evidence) -> None:
-        """A draft was given up: what it showed is known all the same."""
         self.laters = _FADING * self.laters + draft.laters
         self.trials = _FADING * self.trials + draft.below
 
@@ -118,27 +133,35 @@ class Habit:
             steps: all that it did.
             planned: whether it was planned first, so that it shows what could not be.
         """
-        self.since += 1
-        made = [state.step for state in steps if state.step is not None]
-        seen = evidence(made)
+        self.since = 0 if planned else self.since + 1
+        seen = evidence([state.step for state in steps if state.step is not None])
         if not seen.steps:
             return
         self.runs += 1
         self.weight = _FADING * self.weight + 1
-        share = 1 / self.weight
-        rounds = len({state.round for state in steps})
-        failed = sum(state.status == "failed" for state in steps) / len(steps)
+        depth = seen.depth if planned else len({state.round for state in steps})
+        self.deepest = max(self.deepest, depth)
+        self._mean("steps", seen.steps)
+        self._mean("depth", depth)
+        self._mean("failing", sum(state.status == "failed" for state in steps) / len(steps))
         sample = [state for state in steps if state.step and not is_later(state.step)][:_SAMPLE]
-        result = len(results_text(sample)) / 4 / max(1, len(sample))
-        observation = sum(len(observed(state)) for state in sample) / 4 / max(1, len(sample))
-        self.steps += share * (seen.steps - self.steps)
-        self.depth += share * ((seen.depth if planned else rounds) - self.depth)
-        self.failing += share * (failed - self.failing)
-        self.result += share * (result - self.result)
-        self.observation += share * (observation - self.observation)
+        sample_steps = [state.step for state in sample if state.step]
+        self._mean("result", len(results_text(sample)) / 4 / len(sample))
+        self._mean("observation", sum(len(observed(state)) for state in sample) / 4 / len(sample))
+        self._mean("action", written(sample_steps))
         if planned:
+            self._mean("step", written(sample_steps, notes=True))
             self.laters = _FADING * self.laters + seen.laters
             self.trials = _FADING * self.trials + max(seen.below - seen.laters, seen.laters)
+
+    def costed(self, strategy: str, factor: float) -> None:
+        """A way has cost so many times what the model says of it."""
+        known = self.factors.get(strategy, factor)
+        self.factors[strategy] = (known + factor) / 2
+
+    def _mean(self, name: str, value: float) -> None:
+        before = getattr(self, name)
+        setattr(self, name, before + (value - before) / self.weight)
 
 
 class Experience:
