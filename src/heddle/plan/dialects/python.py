@@ -111,7 +111,7 @@ class PythonReader(Reading):
             Refused: it cannot be read.
         """
         place = ast.Pass(lineno=1, col_offset=0)
-        text = statement.text.replace("\r", " ")
+        text = statement.text.replace("\r", " ").rstrip("\n") + "\n\n"
         if len(text) > MAX_STATEMENT:
             message = f"a statement is longer than {MAX_STATEMENT} characters"
             raise Refused(place, message, "split it", "text-too-large")
@@ -120,7 +120,8 @@ class PythonReader(Reading):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # "invalid escape sequence", and the like
-                body = ast.parse(text).body
+                # "single": for a whole file, CPython opens the file's name to show a bad line
+                body = ast.parse(text, mode="single").body
         except SyntaxError as error:
             place = ast.Pass(lineno=error.lineno or 1, col_offset=max(0, (error.offset or 1) - 1))
             if not statement.whole:
@@ -295,7 +296,7 @@ _FENCED = re.compile(
     re.MULTILINE | re.IGNORECASE,
 )
 _ASSIGNED = re.compile(r"[^\W\d]\w*+(?:\s*+,\s*+[^\W\d]\w*+)*+(?:\s*+:\s*+\w++)?\s*+=(?!=)\s*+\S")
-_CALLED = re.compile(r"(?:await\s++)?[^\W\d][\w.]*+\([^\n]*\)\s*+(?:#.*)?")
+_CALLED = re.compile(r"(?:await\s++)?[^\W\d][\w.]*+\([^\n|]*\)\s*+(?:#.*)?")
 _BLOCK = re.compile(r"(?:if|elif|else|for)\b[^\n]*:\s*+$")
 _INDENTED = (" ", "\t", "#", ")", "]", "}", "`")
 
