@@ -195,7 +195,7 @@ def test_defect_25_tokens_of_every_model_call_are_counted_those_inside_tools_too
     model = ScriptedModel(
         {"planner": '1. llm("say x")\n2. join()', "joiner": FINISH, "worker": "x"}
     )
-    result = run_virtual(heddle.Agent(model, []).run("what?"))
+    result = run_virtual(heddle.Agent(model, [], strategy="llmcompiler").run("what?"))
     assert result.steps[0].status == "done"
     assert result.usage.model_calls == 3
     prompts = sum(len(m.content) for request in model.requests for m in request.messages)
