@@ -31,7 +31,8 @@ FORMATS = [
     'x = "{:{}}".format(1, 9)', 'x = "{:999999999}".format(1)', 'x = "%999999999d" % 1',
     'x = "%(a)s" % {"a": 1}', 'x = "%*d" % (99999999, 1)', 'x = "%c" % 65', 'x = "%r" % f(1)',
     "x = f'{1!r}'", "x = f'{1:{2}}'", "x = f'{().__class__}'", "x = f'{eval(1)}'",
-    "x = f'{1:>99999999}'", "x = f'{__import__(\"os\")}'", "x = f'{(y := 1)}'", "x = f'{lambda: 1}'",
+    "x = f'{1:>99999999}'", "x = f'{__import__(\"os\")}'", "x = f'{(y := 1)}'",
+    "x = f'{lambda: 1}'",
     "x = f'{[].__class__!s}'", "x = f'{f(1).__class__}'", "x = f'{*a}'", "x = f'{yield}'",
     "x = format(1, '99999999')", "x = format(f(1), '{}')", "x = 'a'.format_map({})",
     "x = f'{f'{f'{1}'}'}'", "x = '{' .format(1)", "x = '{0}{1}{2}'.format(1)", "x = f'{1:.99999f}'",
@@ -44,12 +45,14 @@ CALLS = [
     )
 ] + [
     "import os", "import os, sys", "from os import system", "from os import *", "import os as f",
-    "from . import x", "from math import sqrt as f", "import math.os", "__import__('os').system('ls')",
+    "from . import x", "from math import sqrt as f", "import math.os",
+    "__import__('os').system('ls')",
     "eval = f", "x = [eval][0]('1')", "x = (f or eval)('1')", "x = {'a': eval}['a']('1')",
     "x = (eval)('1')", "x = f(eval)", "x = f(key=open)", "x = map(eval, ['1'])",
     "x = sorted(['1'], key=eval)", "x = sorted(['1'], key=f)", "x = max([1], key=print)",
     "x = f(*[1])", "x = f(**{'a': 1})", "x = f(f)(1)", "x = f(1)(2)", "x = (lambda: eval('1'))()",
-    "x = [open][0]", "x = await eval('1')", "x = ｅｖａｌ('1')", "x = 𝐞𝐱𝐞𝐜('1')", "x = ｏｐｅｎ('a')",
+    "x = [open][0]", "x = await eval('1')", "x = ｅｖａｌ('1')", "x = 𝐞𝐱𝐞𝐜('1')",
+    "x = ｏｐｅｎ('a')",
     "x = __ｉmport__('os')", "еval = f(1)\nx = еval('1')", "x = inputs.get('a')", "inputs = f(1)",
 ]  # fmt: skip
 STATEMENTS = [
@@ -58,7 +61,8 @@ STATEMENTS = [
     "class A:\n    x = f(1)", "@eval\ndef g(): pass", "with open('a') as b: x = b",
     "try:\n    x = f(1)\nexcept Exception:\n    pass", "lambda: 1", "x = lambda: f(1)",
     "(x := f(1))", "global x", "nonlocal x", "del x", "assert f(1)", "raise f(1)", "yield 1",
-    "x = yield f(1)", "x = (yield)", "x = [f(i) async for i in y]", "match f(1):\n    case 1: x = 1",
+    "x = yield f(1)", "x = (yield)", "x = [f(i) async for i in y]",
+    "match f(1):\n    case 1: x = 1",
     "x = *f(1),", "a, *b = f(1)", "*a, = f(1)", "x = y = z.q = f(1)", "x += f(1)", "f(1) = x",
     "x: eval('1') = f(1)", "x: __import__('os')", "if f(1): import os", "if 1:\n    while 1: pass",
     "x = {f(1) for i in [1]}", "x = {1, 2}", "x = f(1) and g(2)", "x = 1 or g(2)",
@@ -78,16 +82,19 @@ BOMBS = [
     "x = '" + "a" * 1_000_000 + "'", "x = f('" + "b" * 1_000_000, "#" + "c" * 1_000_000,
     "x = " + "d" * 1_000_000, "x = 1" + " " * 1_000_000 + "+ 1", "if 1:\n" * 200,
     "".join(" " * n + "if 1:\n" for n in range(150)) + " " * 150 + "x = 1",
-    "x = f(1)\n" * 2_000, "x = " + "f'{" * 150, "x = 2" + "**2" * 9_000, "x = " + "await " * 9_000 + "f(1)",
+    "x = f(1)\n" * 2_000, "x = " + "f'{" * 150, "x = 2" + "**2" * 9_000,
+    "x = " + "await " * 9_000 + "f(1)",
     "x = [" + "1," * 30_000 + "]", "\\\n" * 9_000 + "x = 1", ";" * 9_000, "x = 1;" * 9_000,
     "x = " + "yield " * 9_000, "x = 1\n" + "elif 1:\n    pass\n" * 999,
 ]  # fmt: skip
 BYTES = [
     "x = f('\0')", "\0", "x = \0 1", "x = '\ud800'", "\udfff = f(1)", "x = f('a\ud83d')",
-    "x = '\\N{BELL}'", "x = '\\ud800'", "x = '\\x00'", "x\u200b = f(1)", "x = f(1)\u2028y = eval('1')",
+    "x = '\\N{BELL}'", "x = '\\ud800'", "x = '\\x00'", "x\u200b = f(1)",
+    "x = f(1)\u2028y = eval('1')",
     "x = f(1)\x0cy = eval('1')", "x = f(1)\ry = eval('1')", "x = f(1) # \r eval('1')",
     "# -*- coding: utf-7 -*-\nx = f(1)", "x = b'\\xff'", "x = f(1)\x1a", "\ufeffx = eval('1')",
-    "x = '''\n```\neval('1')", "```python\nx = eval('1')\n```", "x = '\\q'", "x = 0777", "x = 1_0__0",
+    "x = '''\n```\neval('1')", "```python\nx = eval('1')\n```", "x = '\\q'", "x = 0777",
+    "x = 1_0__0",
     "x = 0b2", "x = 1j", "ℯval = f(1)", "x = \u202eeval('1')", "x = f('\u202e')",
 ]  # fmt: skip
 PROGRAMS = [*ATTRIBUTES, *FORMATS, *CALLS, *STATEMENTS, *BOMBS, *BYTES]

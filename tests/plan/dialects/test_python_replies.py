@@ -6,8 +6,8 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from corpora import corpus
 
+from corpora import corpus
 from heddle.engine.execution import execute
 from heddle.plan.canonical import plan_to_json
 from heddle.plan.dialects import parse, recognise

@@ -140,7 +140,7 @@ class PythonReader(Reading):
     def _is_meant(self, node: ast.stmt) -> bool:
         """Whether a line that could be prose is part of the program."""
         if not isinstance(node, ast.Expr):
-            return not isinstance(node, (ast.Pass, ast.Break, ast.Continue))
+            return not isinstance(node, (ast.Break, ast.Continue))
         value = node.value
         if isinstance(value, ast.Name):
             return self.scope.get(value.id) is not None

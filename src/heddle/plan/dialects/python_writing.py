@@ -7,6 +7,7 @@ step of it. So what a variable stands for is never guessed.
 from __future__ import annotations
 
 import ast
+import keyword
 import math
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, cast
@@ -73,7 +74,8 @@ class Writer:
             raise ValueError(f"step {group[0].id}: a guard on the element of a map")
         condition = ast.unparse(self._node(subject, group[0], None))
         text = ""
-        for negated in (False, True):
+        first = group[0].when.negated
+        for negated in (first, not first):
             branch = [step for step in group if step.when and step.when.negated is negated]
             if branch:
                 head = "else:" if text else f"if {condition} is {not negated}:"
@@ -152,7 +154,7 @@ class Writer:
     def _call(self, step: Step, item: str | None, local: Mapping[str, str]) -> ast.expr:
         function: ast.expr | None = None
         for part in step.tool.split("."):
-            if not part.isidentifier():
+            if not part.isidentifier() or keyword.iskeyword(part):
                 raise ValueError(f"step {step.id}: the tool {step.tool!r} is no name in Python")
             name = ast.Name(part, _LOADED)
             function = ast.Attribute(function, part, _LOADED) if function else name
@@ -162,7 +164,7 @@ class Writer:
             node = self._node(value, step, item, local)
             if key == str(len(args)) and not named:
                 args.append(node)
-            elif key.isidentifier():
+            elif key.isidentifier() and not keyword.iskeyword(key):
                 named.append(ast.keyword(key, node))
             else:
                 raise ValueError(f"step {step.id}: the argument {key!r} is no name in Python")
@@ -235,7 +237,10 @@ class Writer:
             except ValueError as error:
                 raise ValueError(f"the output cannot be written as Python: {error}") from None
         if self._reader.read_on(text):
-            raise ValueError("the output cannot be written as Python")
+            raise ValueError(
+                "the output cannot be written as Python: a program's last line is a result, a part "
+                "of one, or a text with results in it"
+            )
         return text
 
 
@@ -275,7 +280,9 @@ def _belongs(step: Step, group: Sequence[Step]) -> bool:
     when, last = step.when, group[-1].when
     if when is None or last is None:
         return False
-    return when.subject == last.subject and (when.negated or not last.negated)
+    first = group[0].when
+    same = when.negated == last.negated or (first is not None and last.negated == first.negated)
+    return same and when.subject == last.subject
 
 
 def _shape(step: Step) -> Any:
