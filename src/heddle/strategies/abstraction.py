@@ -36,8 +36,7 @@ async def strategy(rounds: Rounds) -> Verdict:
         verdict = await plan_and_join(rounds, DIALECT, planner_messages)
         return verdict._replace(answer=answer_in(verdict.answer))
     plans = [(await _chain(rounds)) for _ in range(rounds.chains)]
-    for plan in plans:
-        await rounds.settle(plan)
+    await rounds.settle(*plans)  # all at once: one alone would stop what its answer does not need
     chosen, votes = _elected(rounds, plans)
     rounds.chose(
         DIALECT, f"{votes} of {len(plans)} chains come to the answer of chain {chosen + 1}"

@@ -85,7 +85,8 @@ class World:
         conditional: share of the calls below the first level whose tool depends on the result
             above, from 0 to 1.
         failing: share of calls that fail, from 0 to 1.
-        tool_s: seconds that a call takes.
+        tool_s: seconds that a call takes, on the average.
+        uneven: by which share of that calls are faster or slower, from 0 to 1.
         sizes: of texts.
         seed: another one is another task of the same shape.
     """
@@ -98,6 +99,7 @@ class World:
         conditional: float = 0.0,
         failing: float = 0.0,
         tool_s: float = 0.0,
+        uneven: float = 0.0,
         sizes: Sizes | None = None,
         seed: int = 0,
     ) -> None:
@@ -105,6 +107,7 @@ class World:
         self.depth = depth
         self.sizes = sizes or Sizes()
         self.tool_s = tool_s
+        self._uneven = uneven
         self.seed = seed
         count = width * depth
         below = sorted(range(width, count), key=lambda n: self._draw("conditional", n))
@@ -141,6 +144,10 @@ class World:
         """Whether the tool of a call depends on the result above it."""
         return n in self._conditional
 
+    def seconds(self, n: int) -> float:
+        """How long a call takes."""
+        return self.tool_s * (1 + self._uneven * (2 * self._draw("seconds", n) - 1))
+
     def observation(self, n: int) -> str:
         """The result of a call that does not fail."""
         return f"k{n:04}={self._values[n] or _NONE}".ljust(self.sizes.observation, ".")
@@ -169,7 +176,7 @@ class World:
         async def look(key: str, given: str = _NONE) -> str:
             n = int(key[1:])
             self.calls.append((name, key))
-            await asyncio.sleep(self.tool_s)
+            await asyncio.sleep(self.seconds(n))
             if n in self._failing:
                 raise ToolFailed(f"{key} fails", code="tool-failed")
             found = _VALUE.search(given)
