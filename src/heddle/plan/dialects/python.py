@@ -32,7 +32,7 @@ from heddle.plan.dialects.python_lines import Statement, Statements
 from heddle.plan.dialects.python_names import fits, id_for
 from heddle.plan.dialects.python_scope import Scope
 from heddle.plan.dialects.python_statements import Block, assigned_names
-from heddle.plan.dialects.python_steps import Refused
+from heddle.plan.dialects.python_trees import Refused
 from heddle.plan.dialects.python_writing import Writer
 from heddle.plan.findings import Finding
 from heddle.plan.ir import Hole, Origin, Ref, Step, Template

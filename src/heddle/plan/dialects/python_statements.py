@@ -6,7 +6,9 @@ import ast
 from typing import TYPE_CHECKING, Any, cast
 
 from heddle.plan.dialects.python_scope import Bound, Cell
-from heddle.plan.dialects.python_steps import Lowering, Refused, options, other
+from heddle.plan.dialects.python_steps import Lowering
+from heddle.plan.dialects.python_trees import Refused
+from heddle.plan.dialects.python_values import options, other
 from heddle.plan.expression import MATH
 from heddle.plan.ir import Choose, Input, Ref, Template
 

@@ -20,17 +20,42 @@ import json
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
-from heddle.plan.dialects.python_names import NEVER, dotted, sound_number
+from heddle.plan.dialects.python_names import NEVER, dotted
 from heddle.plan.dialects.python_scope import Bound, Cell
+from heddle.plan.dialects.python_trees import (
+    LOADED,
+    Putting,
+    Refused,
+    around,
+    bound_name,
+    constant,
+    core_of,
+    function,
+    is_boolean,
+    loaded,
+    plain,
+    subscripted,
+    text_with_values,
+)
+from heddle.plan.dialects.python_values import (
+    at,
+    cells_in,
+    held_cells,
+    joined,
+    nodes_in,
+    options,
+    other,
+    places_of,
+    with_items,
+)
 from heddle.plan.expression import (
     FUNCTIONS,
     METHODS,
     ExpressionError,
     constants,
-    formatted,
     lower,
 )
-from heddle.plan.ir import MISSING, Choose, Input, Item, Ref, Step, Template, When
+from heddle.plan.ir import MISSING, Choose, Input, Ref, Step, Template, When
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
@@ -38,31 +63,10 @@ if TYPE_CHECKING:
     from heddle.plan.dialects.python_scope import Scope
     from heddle.plan.ir import Path, Value
 
-__all__ = ["Lowering", "Refused"]
+__all__ = ["Lowering"]
 
 _WORDS: dict[str, bool | None] = {"true": True, "false": False, "null": None}
 _COMPREHENSIONS = (ast.ListComp, ast.GeneratorExp, ast.SetComp, ast.DictComp)
-_LOADED = ast.Load()
-
-
-class Refused(Exception):
-    """A part of a program that is not in the language.
-
-    Attributes:
-        node: where it stands.
-        message: what is wrong.
-        hint: what to write instead.
-        code: of the finding.
-    """
-
-    def __init__(
-        self, node: ast.AST, message: str, hint: str, code: str = "refused-python"
-    ) -> None:
-        super().__init__(message)
-        self.node = node
-        self.message = message
-        self.hint = hint
-        self.code = code
 
 
 class Lowering:
@@ -102,7 +106,7 @@ class Lowering:
             for child in ast.iter_child_nodes(each):
                 parents[id(child)] = each
                 order.append(child)
-        bound = {name for each in order if (name := _bound_name(each))}
+        bound = {name for each in order if (name := bound_name(each))}
         for each in order:
             if isinstance(each, ast.Call) and self._is_tool(each, bound):
                 up: ast.AST | None = each
@@ -150,8 +154,8 @@ class Lowering:
         Raises:
             Refused: it is not in the language.
         """
-        node = _plain(node)
-        core = _core(node)
+        node = plain(node)
+        core = core_of(node)
         if core is not node and self._is_call(core):
             return self._converted(name, node, self.value(core, name)), None
         if self._is_call(node) or self._conditional(node) or self._maps(node):
@@ -173,12 +177,12 @@ class Lowering:
 
     def part(self, bound: Bound, place: int) -> Bound:
         """An element of what something stands for."""
-        return _at(bound, (place,))
+        return at(bound, (place,))
 
     def _tree(self, value: Value) -> ast.expr:
         """A value as an expression."""
         if isinstance(value, list):
-            return ast.List([self._tree(each) for each in cast("list[Any]", value)], _LOADED)
+            return ast.List([self._tree(each) for each in cast("list[Any]", value)], LOADED)
         if isinstance(value, dict):
             held = cast("dict[str, Any]", value)
             keys: list[ast.expr | None] = [ast.Constant(key) for key in held]
@@ -212,7 +216,7 @@ class Lowering:
             return None
         name, path = found
         if name.id in self._held:
-            return _at(self._held[name.id], path)
+            return at(self._held[name.id], path)
         bound = self.scope.get(name.id, path)
         if bound is None and name.id == "inputs" and path and isinstance(path[0], str):
             return Input(path[0], path[1:])
@@ -221,10 +225,10 @@ class Lowering:
     def _converted(self, name: str, node: ast.expr, called: Value) -> Bound:
         """What is done with the one call in `float(f(x))` or `f(x)[0]`."""
         place = self._hold(self._bound(called, "", node))
-        tree = _around(node, place)
+        tree = around(node, place)
         found = constants(tree)
         if found is not None:
-            return _at(self._held[place.id], found[1])
+            return at(self._held[place.id], found[1])
         return self._compute(self._open(tree), name, node)
 
     def _bound(self, value: Value, name: str, node: ast.expr) -> Bound:
@@ -259,14 +263,14 @@ class Lowering:
         Raises:
             Refused: it is not in the language.
         """
-        node = _plain(node)
+        node = plain(node)
         literal = self._literal(node)
         if literal is not MISSING:
             return literal
         found = self._named(node)
         if found is not None:
             return found
-        text = _formatted(node)
+        text = text_with_values(node)
         if text is not None:
             return self._template(text)
         if isinstance(node, (ast.List, ast.Tuple)):
@@ -284,11 +288,11 @@ class Lowering:
     def _literal(self, node: ast.expr) -> Value:
         """What a node without names says, or MISSING."""
         if isinstance(node, ast.Constant):
-            return _constant(node)
+            return constant(node)
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.UAdd)):
             number = node.operand
             if isinstance(number, ast.Constant) and type(number.value) in (int, float):
-                value = cast("int | float", _constant(number))
+                value = cast("int | float", constant(number))
                 return -value if isinstance(node.op, ast.USub) else value
         if isinstance(node, ast.Name) and node.id in _WORDS and self.scope.get(node.id) is None:
             return _WORDS[node.id]
@@ -312,8 +316,8 @@ class Lowering:
                 parts += self._filling(part)
                 filled = True
             else:
-                parts.append(_constant(cast("ast.Constant", part)))
-        texts = _joined(parts)
+                parts.append(constant(cast("ast.Constant", part)))
+        texts = joined(parts)
         if filled:
             return (
                 Template(tuple(texts))
@@ -358,10 +362,10 @@ class Lowering:
             id = self.scope.id(name)
             self._emit(Step(id, tool, args, when=self._guard), node)
             return Ref(id)
-        used = sorted({cell.column for cell in _cells(args)}) or [0]
+        used = sorted({cell.column for cell in cells_in(args)}) or [0]
         over, place = self._over(used, node)
         id = self.scope.id(name)
-        filled = _filled(args, {column: (*place, *at) for column, at in _places(used)})
+        filled = with_items(args, {column: (*place, *path) for column, path in places_of(used)})
         self._emit(Step(id, tool, filled, over=over, when=self._guard), node)
         return self._column(Ref(id))
 
@@ -376,7 +380,7 @@ class Lowering:
         columns = cast("list[ast.expr]", self._columns)
         if len(used) == 1:
             return self._outside(lambda: self.value(columns[used[0]])), ()
-        pairs = _function("zip", *(columns[each] for each in used))
+        pairs = function("zip", *(columns[each] for each in used))
         return self._outside(lambda: self._compute(self._open(pairs), "", node)), ()
 
     def _outside(self, act: Callable[[], Value]) -> Value:
@@ -393,7 +397,7 @@ class Lowering:
         """A name for a value in a tree; no program can spell it."""
         name = f"\0{len(self._held)}"
         self._held[name] = bound
-        return ast.Name(name, _LOADED)
+        return ast.Name(name, LOADED)
 
     def _open(self, node: ast.expr) -> ast.expr:
         """A copy of an expression in which names stand for what calls give.
@@ -425,7 +429,7 @@ class Lowering:
         """A step that computes an expression; none, where it is only a reference."""
         if isinstance(tree, ast.Name) and tree.id in self._held and not self._guard:
             return self._held[tree.id]
-        cells = _held_cells(tree, self._held) if self._columns is not None else {}
+        cells = held_cells(tree, self._held) if self._columns is not None else {}
         if cells:
             return self._spread(tree, cells, name, node)
         return self._made(tree, node, name)
@@ -434,7 +438,7 @@ class Lowering:
         """The step that computes an expression."""
         args = self._lowered(tree, node)
         id = self.scope.id(name)
-        if _boolean(tree):
+        if is_boolean(tree):
             self._true.add(id)
         self._emit(Step(id, "compute", args, when=self._guard), node)
         return Ref(id)
@@ -463,14 +467,14 @@ class Lowering:
         columns = cast("list[ast.expr]", self._columns)
         names = {column: f"\0c{column}" for column in used}
         given = {
-            held: _subscripted(ast.Name(names[cell.column], _LOADED), cell.path)
+            held: subscripted(ast.Name(names[cell.column], LOADED), cell.path)
             for held, cell in cells.items()
         }
         targets: list[ast.expr] = [ast.Name(names[column], ast.Store()) for column in used]
         lists = [columns[column] for column in used]
         target = targets[0] if len(used) == 1 else ast.Tuple(targets, ast.Store())
-        source = lists[0] if len(used) == 1 else _function("zip", *lists)
-        put = _Putting(given)
+        source = lists[0] if len(used) == 1 else function("zip", *lists)
+        put = Putting(given)
         generator = ast.comprehension(target, source, [put.put(test) for test in tests], 0)
         if isinstance(tree, ast.DictComp):
             return ast.DictComp(put.put(tree.key), put.put(tree.value), [generator])
@@ -488,8 +492,8 @@ class Lowering:
         if direct:
             return direct
         tree = self._open(node)
-        if not _boolean(tree):
-            tree = _function("bool", tree)
+        if not is_boolean(tree):
+            tree = function("bool", tree)
         return When(cast("Ref", self._compute(tree, "", node)))
 
     def _direct(self, node: ast.expr) -> When | None:
@@ -552,8 +556,8 @@ class Lowering:
             raise Refused(node, "`async for` is not in the language", "write `for`")
         if len(node.generators) == 1 and (not first.ifs or any(map(self.calls, first.ifs))):
             return self._source(first.iter)
-        shown = [_loaded(each.target) for each in node.generators]
-        element = shown[0] if len(shown) == 1 else ast.List(shown, _LOADED)
+        shown = [loaded(each.target) for each in node.generators]
+        element = shown[0] if len(shown) == 1 else ast.List(shown, LOADED)
         opened = copy.copy(first)
         opened.iter = self._open(first.iter)
         whole = ast.ListComp(element, [opened, *node.generators[1:]])
@@ -561,10 +565,10 @@ class Lowering:
 
     def _source(self, node: ast.expr) -> ast.expr:
         """A list that is written out stands where it is; anything else is a value first."""
-        node = _plain(node)
+        node = plain(node)
         if isinstance(node, (ast.List, ast.Tuple)) and not self.calls(node):
             value = self.value(node)
-            if not any(isinstance(each, (Template, Choose)) for each in _nodes(value)):
+            if not any(isinstance(each, (Template, Choose)) for each in nodes_in(value)):
                 return node
         bound = self._bound(self.value(node), "", node)
         return self._hold(bound)
@@ -588,7 +592,7 @@ class Lowering:
         opened = [self._open(test) for test in tests]
         cells: dict[str, Cell] = {}
         for test in opened:
-            cells |= _held_cells(test, self._held)
+            cells |= held_cells(test, self._held)
         kept = self._hold(Cell(0))
         cells[kept.id] = Cell(0)
         whole = self._over_cells(kept, cells, *opened)
@@ -599,14 +603,14 @@ class Lowering:
         """The list that a comprehension gives, once its variables are bound."""
         if isinstance(node, ast.DictComp):
             tree: ast.expr = ast.DictComp(self._open(node.key), self._open(node.value), [])
-            cells = _held_cells(tree, self._held)
+            cells = held_cells(tree, self._held)
             whole = self._over_cells(tree, cells or {self._hold(Cell(0)).id: Cell(0)})
             return self._outside(lambda: self._compute(whole, name, node))
-        core = _core(_plain(node.elt))
+        core = core_of(plain(node.elt))
         if self._is_call(core):
             cell = self._call(cast("ast.Call", core), name)
             place = self._hold(cell)
-            tree = self._open(_around(_plain(node.elt), place))
+            tree = self._open(around(plain(node.elt), place))
         else:
             tree = self._open(node.elt)
         if isinstance(tree, ast.Name):
@@ -614,7 +618,7 @@ class Lowering:
             if isinstance(bound, Cell) and not bound.path:
                 columns = cast("list[ast.expr]", self._columns)
                 return self._held[cast("ast.Name", columns[bound.column]).id]
-        cells = _held_cells(tree, self._held)
+        cells = held_cells(tree, self._held)
         whole = self._over_cells(tree, cells or {self._hold(Cell(0)).id: Cell(0)})
         return self._outside(lambda: self._compute(whole, name, node))
 
@@ -638,7 +642,7 @@ class _Opening(ast.NodeTransformer):
     def _copied(self, node: ast.AST) -> ast.AST:
         before = self._local
         if isinstance(node, (*_COMPREHENSIONS, ast.Lambda)):
-            self._local = before | {name for each in ast.walk(node) if (name := _bound_name(each))}
+            self._local = before | {name for each in ast.walk(node) if (name := bound_name(each))}
         new = copy.copy(node)
         for field, value in ast.iter_fields(node):
             if isinstance(value, list):
@@ -648,208 +652,3 @@ class _Opening(ast.NodeTransformer):
                 setattr(new, field, self.visit(value))
         self._local = before
         return new
-
-
-class _Putting(ast.NodeTransformer):
-    """Puts expressions in the place of names."""
-
-    def __init__(self, given: dict[str, ast.expr]) -> None:
-        self._given = given
-
-    def put(self, node: ast.expr) -> ast.expr:
-        """The node with its names replaced."""
-        return cast("ast.expr", self.visit(node))
-
-    def visit_Name(self, node: ast.Name) -> ast.expr:
-        return self._given.get(node.id, node)
-
-
-# -- trees
-
-
-def _plain(node: ast.expr) -> ast.expr:
-    """The expression without `await`."""
-    return node.value if isinstance(node, ast.Await) else node
-
-
-def _formatted(node: ast.expr) -> ast.JoinedStr | None:
-    if isinstance(node, ast.JoinedStr):
-        return node
-    try:
-        return formatted(node)
-    except ExpressionError as error:
-        raise Refused(node, error.message, error.hint) from None
-
-
-def _core(node: ast.expr) -> ast.expr:
-    """The one call in `float(f(x))`, `f(x)[0]` or `f(x).strip()`; else the node."""
-    node = _plain(node)
-    if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
-        return _core(node.value)
-    if not isinstance(node, ast.Call) or node.keywords:
-        return node
-    others = node.args[1:]
-    if isinstance(node.func, ast.Name) and node.func.id in FUNCTIONS and node.args:
-        inner = node.args[0]
-    elif isinstance(node.func, ast.Attribute) and node.func.attr in METHODS:
-        inner, others = node.func.value, node.args
-    else:
-        return node
-    if all(isinstance(each, ast.Constant) for each in others):
-        found = _core(inner)
-        return found if isinstance(found, ast.Call) else node
-    return node
-
-
-def _around(node: ast.expr, place: ast.expr) -> ast.expr:
-    """What `_core` took off, around something else."""
-    node = _plain(node)
-    if node is _core(node):
-        return place
-    new = copy.copy(node)
-    if isinstance(node, ast.Subscript):
-        cast("ast.Subscript", new).value = _around(node.value, place)
-        return new
-    call, copied = cast("ast.Call", node), cast("ast.Call", new)
-    if isinstance(call.func, ast.Attribute):
-        copied.func = copy.copy(call.func)
-        copied.func.value = _around(call.func.value, place)
-    else:
-        copied.args = [_around(call.args[0], place), *call.args[1:]]
-    return new
-
-
-def _constant(node: ast.Constant) -> Value:
-    value: object = node.value
-    if value is None or isinstance(value, (bool, str)):
-        return value
-    if isinstance(value, (int, float)):
-        if not sound_number(value):
-            raise Refused(node, "a number that JSON cannot hold", "write it as text", "bad-number")
-        return value
-    hint = "write numbers, texts, lists and dicts"
-    raise Refused(node, f"{type(value).__name__} is not in the language", hint)
-
-
-def _bound_name(node: ast.AST) -> str:
-    """The name that a part of an expression gives a value, in a comprehension or a lambda."""
-    if isinstance(node, ast.arg):
-        return node.arg
-    return node.id if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) else ""
-
-
-def _loaded(node: ast.expr) -> ast.expr:
-    """The variables of a comprehension, as a value."""
-    if isinstance(node, (ast.Tuple, ast.List)):
-        return ast.List([_loaded(each) for each in node.elts], _LOADED)
-    return ast.Name(node.id, _LOADED) if isinstance(node, ast.Name) else node
-
-
-def _function(name: str, *args: ast.expr) -> ast.expr:
-    return ast.Call(ast.Name(name, _LOADED), list(args), [])
-
-
-def _subscripted(node: ast.expr, path: Path) -> ast.expr:
-    for key in path:
-        node = ast.Subscript(node, ast.Constant(key), _LOADED)
-    return node
-
-
-def _boolean(node: ast.expr) -> bool:
-    """Whether an expression can give nothing but true or false."""
-    if isinstance(node, ast.Constant):
-        return isinstance(node.value, bool)
-    if isinstance(node, ast.BoolOp):
-        return all(map(_boolean, node.values))
-    if isinstance(node, ast.UnaryOp):
-        return isinstance(node.op, ast.Not)
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-        return node.func.id in ("bool", "any", "all")
-    return isinstance(node, ast.Compare)
-
-
-# -- values
-
-
-def options(bound: Bound) -> tuple[Ref, ...]:
-    """The references that a choice adds for a value."""
-    if isinstance(bound, Choose):
-        return bound.options
-    return (cast("Ref", bound),)
-
-
-def other(when: When) -> When:
-    """The guard of the other branch."""
-    return When(when.subject, not when.negated)
-
-
-def _at(bound: Bound, path: Path) -> Bound:
-    if isinstance(bound, Choose):
-        return Choose(tuple(Ref(each.step, (*each.path, *path)) for each in bound.options))
-    if isinstance(bound, Ref):
-        return Ref(bound.step, (*bound.path, *path))
-    if isinstance(bound, Cell):
-        return Cell(bound.column, (*bound.path, *path))
-    return Input(bound.name, (*bound.path, *path))
-
-
-def _nodes(value: Value) -> Iterable[Any]:
-    """Everything in a value that is no container."""
-    if isinstance(value, dict):
-        for each in cast("dict[str, Any]", value).values():
-            yield from _nodes(each)
-    elif isinstance(value, list):
-        for each in cast("list[Any]", value):
-            yield from _nodes(each)
-    else:
-        yield value
-
-
-def _cells(value: Value) -> Iterable[Cell]:
-    for each in _nodes(value):
-        if isinstance(each, Cell):
-            yield each
-        elif isinstance(each, Template):
-            yield from (part for part in each.parts if isinstance(part, Cell))
-
-
-def _places(used: list[int]) -> list[tuple[int, Path]]:
-    """For each list of a map its path in the element."""
-    if len(used) == 1:
-        return [(used[0], ())]
-    return [(column, (place,)) for place, column in enumerate(used)]
-
-
-def _filled(value: Value, places: dict[int, Path]) -> Any:
-    """A value with `Item`s in the place of cells."""
-    if isinstance(value, Cell):
-        return Item((*places[value.column], *value.path))
-    if isinstance(value, Template):
-        return Template(tuple(_filled(part, places) for part in value.parts))
-    if isinstance(value, dict):
-        held = cast("dict[str, Any]", value)
-        return {key: _filled(each, places) for key, each in held.items()}
-    if isinstance(value, list):
-        return [_filled(each, places) for each in cast("list[Any]", value)]
-    return value
-
-
-def _held_cells(tree: ast.AST, held: dict[str, Bound]) -> dict[str, Cell]:
-    """The placeholders in a tree that stand for a part of the element."""
-    found: dict[str, Cell] = {}
-    for node in ast.walk(tree):
-        bound = held.get(node.id) if isinstance(node, ast.Name) else None
-        if isinstance(bound, Cell):
-            found[cast("ast.Name", node).id] = bound
-    return found
-
-
-def _joined(parts: list[Any]) -> list[Any]:
-    """Parts of a template, with neighbouring texts made one, and empty ones left out."""
-    found: list[Any] = []
-    for part in parts:
-        if isinstance(part, str) and found and isinstance(found[-1], str):
-            found[-1] += part
-        elif part != "":
-            found.append(part)
-    return found
