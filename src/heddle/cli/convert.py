@@ -102,7 +102,8 @@ def _converted(plan: Plan, target: str, tools: dict[str, ToolSpec] | None) -> Co
 
 def _remarks(plan: Plan, converted: Converted) -> Iterator[str]:
     """What is not as it was, though it is the same plan."""
-    from heddle.plan.dialects import recognise
+    from heddle.plan.canonical import canonical_text
+    from heddle.plan.dialects import parse
 
     if converted.renamed:
         pairs = (f"{old} → {new}" for old, new in converted.renamed.items() if old != new)
@@ -112,7 +113,8 @@ def _remarks(plan: Plan, converted: Converted) -> Iterator[str]:
     before, after = (sum(bool(s.note) for s in each.steps) for each in (plan, converted.plan))
     if after < before:
         yield f"{converted.dialect} has no place for notes: {before - after} left out"
-    if recognise(converted.text) != converted.dialect:
+    auto = parse(converted.text)
+    if auto.holes or canonical_text(auto) != canonical_text(converted.plan):
         yield f"recognised as another dialect: read it with --dialect {converted.dialect}"
 
 

@@ -42,7 +42,9 @@ _LISTS = re.compile(
     rf"""^(?:[ \t>*`\-]|<\|\w++\|>)*+(?:\[\s{{0,99}}+){{1,4}}+["']?{NAME}\(""", re.MULTILINE
 )
 _ALONE = re.compile(rf"\s*+(?:```\w*+\s*+)?+{NAME}\((?:[^\W\d]\w*+\s*+=|\))[^\n]*+[\s`]*+")
-_OTHER = re.compile(r"\)\s*+=\s*+y?[0-9]|\bfor\s++\w++\s++in\b")
+_OTHER = re.compile(
+    r"\)\s*+=\s*+y?[0-9]|-+>[ \t]*+[A-Za-z]{1,8}_?[0-9]{1,4}[ \t]*+\]|\bfor\s++\w++\s++in\b"
+)
 _FUNCTION = re.compile(rf"<function=({NAME})>\Z")
 _NAME = re.compile(NAME)
 _NEAR = 200
