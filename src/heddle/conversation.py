@@ -16,7 +16,7 @@ from heddle.engine.result import RunError
 from heddle.engine.round import output_ids, sinks
 from heddle.engine.state import RunState
 from heddle.errors import BudgetExceeded, ConfigError, HeddleError, ModelError, PlanRejected
-from heddle.models.protocol import Message
+from heddle.models.protocol import Message, Request, Usage
 from heddle.plan.canonical import hash_of
 from heddle.plan.dialects import dialect_named
 from heddle.plan.ir import Plan, Step
@@ -76,6 +76,7 @@ class Conversation:
         self._state = RunState()
         self._seen = 0
         self._plans = 0
+        self._first_prompt = 0  # characters
         self._deadline: float | None = None  # loop time at which no model is asked for a plan
         self._end: float | None = None  # ... and for an answer
 
@@ -104,6 +105,18 @@ class Conversation:
     @property
     def _late(self) -> bool:
         return self._deadline is not None and self._now() >= self._deadline
+
+    @property
+    def spent(self) -> Usage:
+        """Tokens of all that models were asked so far."""
+        return sum((call.usage for call in self._folded().calls), Usage())
+
+    @property
+    def tokens_per_character(self) -> float:
+        """What the provider counts for a character of a prompt; a quarter, until it has counted."""
+        read = [call.usage.input_tokens for call in self._folded().calls if call.role == "planner"]
+        first = read[0] if read else 0
+        return first / self._first_prompt if first and self._first_prompt else 0.25
 
     @property
     def heard(self) -> bool:
@@ -172,10 +185,12 @@ class Conversation:
     def _stream(
         self, messages: Messages, round: int, *, native: bool = False, stop: Sequence[str] = ()
     ) -> AsyncGenerator[str | ToolCall]:
+        tools = tuple(self.specs.values()) if native else ()
+        if not self._first_prompt:
+            self._first_prompt = Request(tuple(messages), tools=tools).characters
         return self._shop.asker.stream(
-            messages, role="planner", round=round, stop=stop,
-            tools=tuple(self.specs.values()) if native else (), deadline=self._deadline,
-        )  # fmt: skip
+            messages, role="planner", round=round, stop=stop, tools=tools, deadline=self._deadline
+        )
 
     async def _release(self, round: Round, *, effects: bool = True) -> None:
         """Let the effects of a clean plan start, or say that nobody has decided for them."""
