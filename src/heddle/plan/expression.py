@@ -23,12 +23,12 @@ from __future__ import annotations
 import ast
 import keyword
 import math
-import re
 import string
 import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
+from heddle.plan.formats import HINT, SPEC, ExpressionError, fault_at, formatted
 from heddle.plan.ir import Choose
 
 if TYPE_CHECKING:
@@ -62,7 +62,6 @@ MAX_DEPTH: Final = 50
 MAX_DIGITS: Final = 1_000
 MAX_VALUES: Final = 256
 
-_HINT = "write numbers, texts, lists, + - * / comparisons, and functions such as sum or max"
 
 FUNCTIONS: Final[dict[str, tuple[int, int]]] = {
     "abs": (1, 1), "all": (1, 1), "any": (1, 1), "bool": (1, 1), "ceil": (1, 1), "dict": (1, 1),
@@ -91,10 +90,6 @@ _APPLICABLE = FUNCTIONS.keys() - {"dict", "enumerate", "format", "map", "pow", "
 MATH: Final = frozenset({"ceil", "floor", "pow", "sqrt"})
 """Functions that may be called as `math.sqrt`, too."""
 
-SPEC: Final = re.compile(
-    r"(?:[^{}]?[<>=^])?[-+ ]?0?[0-9]{0,2}[,_]?(?:\.[0-9]{1,2})?[bdeEfFgGnosxX%]?"
-)
-"""The format specs that there are: `.2f`, `,`, `>10`, `+.1%`."""
 
 _OPERATORS = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod, ast.Pow)
 _COMPARISONS = (
@@ -112,27 +107,6 @@ _SAID: dict[type[ast.AST], tuple[str, str]] = {
     ast.Yield: ("`yield`", "write a comprehension"),
     ast.YieldFrom: ("`yield`", "write a comprehension"),
 }
-
-
-class ExpressionError(Exception):
-    """An expression that is not in the language.
-
-    Attributes:
-        message: what is wrong.
-        hint: what to write instead.
-        line: line in the text, from 1.
-        column: column in that line, from 1; counted in UTF-8 bytes where the source is a tree.
-        node: the part of the tree that is refused; None where there is no tree.
-    """
-
-    node: ast.AST | None = None
-
-    def __init__(self, message: str, hint: str = _HINT, line: int = 1, column: int = 1) -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
-        self.line = line
-        self.column = column
 
 
 def lower(source: str | ast.expr, look: Look) -> dict[str, Any]:
@@ -154,7 +128,9 @@ def lower(source: str | ast.expr, look: Look) -> dict[str, Any]:
     except RecursionError:
         raise _deep(tree) from None
     if len(text) > MAX_CHARACTERS:
-        raise _at(tree, f"the expression is longer than {MAX_CHARACTERS} characters", "split it")
+        raise fault_at(
+            tree, f"the expression is longer than {MAX_CHARACTERS} characters", "split it"
+        )
     return (
         {"expression": text, "values": checker.values} if checker.values else {"expression": text}
     )
@@ -213,15 +189,10 @@ def _names() -> Iterator[str]:
         yield from (first + each for each in letters if not keyword.iskeyword(first + each))
 
 
-def _at(node: ast.AST, message: str, hint: str = _HINT) -> ExpressionError:
-    line, column = getattr(node, "lineno", 1), getattr(node, "col_offset", 0)
-    error = ExpressionError(message, hint, line, column + 1)
-    error.node = node
-    return error
-
-
 def _deep(node: ast.AST) -> ExpressionError:
-    return _at(node, f"it nests deeper than {MAX_DEPTH}", "split it; for a long sum write sum([…])")
+    return fault_at(
+        node, f"it nests deeper than {MAX_DEPTH}", "split it; for a long sum write sum([…])"
+    )
 
 
 class _Checker:
@@ -273,15 +244,15 @@ class _Checker:
         value: object = node.value
         if isinstance(value, str):
             if any("\ud800" <= char <= "\udfff" for char in value):
-                raise _at(node, "a text holds half a character", "write valid Unicode")
+                raise fault_at(node, "a text holds half a character", "write valid Unicode")
         elif isinstance(value, float):
             if not math.isfinite(value):
-                raise _at(node, "a number is too large")
+                raise fault_at(node, "a number is too large")
         elif isinstance(value, int):
             if value.bit_length() > MAX_DIGITS * 4 or abs(value) >= 10**MAX_DIGITS:
-                raise _at(node, f"a number has more than {MAX_DIGITS} digits")
+                raise fault_at(node, f"a number has more than {MAX_DIGITS} digits")
         elif value is not None:
-            raise _at(node, f"{node.value!r} is no number, text, true, false or null")
+            raise fault_at(node, f"{node.value!r} is no number, text, true, false or null")
         return ast.Constant(value)
 
     def on_name(self, node: ast.Name) -> ast.expr:
@@ -296,14 +267,14 @@ class _Checker:
         pairs: list[tuple[ast.expr, ast.expr]] = []
         for key, value in zip(node.keys, node.values, strict=True):
             if key is None:
-                raise _at(value, "`**` is not in the language", "write the keys one by one")
+                raise fault_at(value, "`**` is not in the language", "write the keys one by one")
             pairs.append((self.expression(key), self.expression(value)))
         return ast.Dict([key for key, _ in pairs], [value for _, value in pairs])
 
     def on_binary(self, node: ast.BinOp) -> ast.expr:
         if not isinstance(node.op, _OPERATORS):
-            hint = "write ** for a power" if isinstance(node.op, ast.BitXor) else _HINT
-            raise _at(node, "this operator is not in the language", hint)
+            hint = "write ** for a power" if isinstance(node.op, ast.BitXor) else HINT
+            raise fault_at(node, "this operator is not in the language", hint)
         text = formatted(node)
         if text is not None:
             return self.expression(text)
@@ -311,7 +282,7 @@ class _Checker:
 
     def on_unary(self, node: ast.UnaryOp) -> ast.expr:
         if isinstance(node.op, ast.Invert):
-            raise _at(node, "`~` is not in the language")
+            raise fault_at(node, "`~` is not in the language")
         return ast.UnaryOp(node.op, self.expression(node.operand))
 
     def on_logical(self, node: ast.BoolOp) -> ast.expr:
@@ -322,7 +293,7 @@ class _Checker:
             if isinstance(op, (ast.Is, ast.IsNot)) and not (
                 isinstance(right, ast.Constant) and type(right.value) in (bool, type(None))
             ):
-                raise _at(right, "`is` compares with None, True or False only", "write ==")
+                raise fault_at(right, "`is` compares with None, True or False only", "write ==")
             if not isinstance(op, _COMPARISONS):
                 raise _refused(node)
         return ast.Compare(self.expression(node.left), node.ops, self._all(node.comparators))
@@ -360,7 +331,7 @@ class _Checker:
 
     def _formatted(self, node: ast.FormattedValue) -> ast.expr:
         if node.conversion not in (-1, ord("s")):
-            raise _at(node, "a conversion such as !r is not in the language", "leave it out")
+            raise fault_at(node, "a conversion such as !r is not in the language", "leave it out")
         value = self.expression(node.value)
         if node.format_spec is None:
             return _function("str", value)
@@ -380,7 +351,7 @@ class _Checker:
             name = func.id if isinstance(func, ast.Name) else getattr(func, "attr", "")
             bounds = FUNCTIONS.get(name)
             if isinstance(func, ast.Name) and (name in self._scope or self._known(name)):
-                raise _at(node, f"{name} is a value here, so it cannot be called", "rename it")
+                raise fault_at(node, f"{name} is a value here, so it cannot be called", "rename it")
         if bounds is None:
             raise _no_function(node, name, owner)
         _count(node, name, bounds)
@@ -398,7 +369,7 @@ class _Checker:
     def _keyword(self, name: str, node: ast.keyword) -> ast.keyword:
         if node.arg is None or node.arg not in _KEYWORDS.get(name, ()):
             what = f"{name or 'a method'} takes no argument {node.arg or '**'!r} here"
-            raise _at(node.value, what)
+            raise fault_at(node.value, what)
         value = self._applied(node.value) if node.arg == "key" else self.expression(node.value)
         return ast.keyword(node.arg, value)
 
@@ -412,13 +383,13 @@ class _Checker:
             return ast.Attribute(ast.Name("str", ast.Load()), node.attr, ast.Load())
         if isinstance(node, ast.Lambda):
             return self._lambda(node)
-        raise _at(node, "this is no function that can be handed over", "write a comprehension")
+        raise fault_at(node, "this is no function that can be handed over", "write a comprehension")
 
     def _lambda(self, node: ast.Lambda) -> ast.expr:
         args = node.args
         others = [*args.posonlyargs, *args.kwonlyargs, *args.defaults, args.vararg, args.kwarg]
         if len(args.args) != 1 or any(others):
-            raise _at(node, "a lambda here takes one value")
+            raise fault_at(node, "a lambda here takes one value")
         outer = self._scope
         self._scope = dict(outer)
         name = self._bind(args.args[0].arg)
@@ -451,7 +422,7 @@ class _Checker:
         scopes, targets = [outer], cast("list[ast.expr]", [])
         for generator in generators:
             if generator.is_async:
-                raise _at(generator.target, "`async for` is not in the language")
+                raise fault_at(generator.target, "`async for` is not in the language")
             self._scope = dict(self._scope)
             targets.append(self._target(generator.target))
             scopes.append(self._scope)
@@ -483,7 +454,7 @@ class _Checker:
             found = ast.Tuple([self._target(each) for each in node.elts], ast.Store())
             self._depth -= 1
             return found
-        raise _at(node, "a comprehension gives its elements plain names", "for x in xs")
+        raise fault_at(node, "a comprehension gives its elements plain names", "for x in xs")
 
     def _bind(self, name: str) -> str:
         self._bound += 1
@@ -511,7 +482,7 @@ class _Lowering(_Checker):
         whole = at_path(found, path)
         if whole not in self._given:
             if len(self._given) == MAX_VALUES:
-                raise _at(node, f"it uses more than {MAX_VALUES} values", "split it")
+                raise fault_at(node, f"it uses more than {MAX_VALUES} values", "split it")
             self._given[whole] = next(self._fresh)
             self.values[self._given[whole]] = whole
         return ast.Name(self._given[whole], ast.Load())
@@ -589,7 +560,9 @@ def _spec(node: ast.FormattedValue) -> str:
     texts = [part.value for part in values if isinstance(part, ast.Constant)]
     spec = "".join(map(str, texts))
     if len(texts) != len(values) or not SPEC.fullmatch(spec):
-        raise _at(node, "this format is not in the language", "write one such as {x:.2f} or {x:,}")
+        raise fault_at(
+            node, "this format is not in the language", "write one such as {x:.2f} or {x:,}"
+        )
     return spec
 
 
@@ -600,94 +573,7 @@ def _count(node: ast.Call, name: str, bounds: tuple[int, int]) -> None:
     least, most = bounds
     if not least <= len(node.args) <= most:
         count = str(least) if least == most else f"{least} to {most}"
-        raise _at(node, f"{name} takes {count} arguments, got {len(node.args)}")
-
-
-# -- texts with values in them
-
-
-def formatted(node: ast.expr) -> ast.JoinedStr | None:
-    """The f-string that `"%s and %.2f" % (x, y)` or `"{} and {:.2f}".format(x, y)` stands for.
-
-    None where the node is neither.
-
-    Raises:
-        ExpressionError: it is one, and holds what an f-string here may not hold.
-    """
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mod):
-        if isinstance(node.left, ast.Constant) and isinstance(node.left.value, str):
-            return _percent(node, node.left.value, node.right)
-        return None
-    func = node.func if isinstance(node, ast.Call) else None
-    if not isinstance(func, ast.Attribute) or func.attr != "format":
-        return None
-    if not isinstance(func.value, ast.Constant) or not isinstance(func.value.value, str):
-        return None
-    return _braces(cast("ast.Call", node), func.value.value)
-
-
-_PERCENT = re.compile(r"%(?:%|(?P<spec>(?:\.[0-9]{1,2})?[dfs]))|(?P<bad>%)")
-
-
-def _percent(node: ast.expr, text: str, right: ast.expr) -> ast.JoinedStr:
-    given = list(right.elts) if isinstance(right, ast.Tuple) else [right]
-    wanted = [found for found in _PERCENT.finditer(text) if found[0] != "%%"]
-    if len(wanted) != len(given) or any(found["bad"] for found in wanted):
-        raise _at(node, "this % format is not in the language", 'write an f-string: f"{x:.2f}"')
-    parts: list[ast.expr] = []
-    end, values = 0, iter(given)
-    for found in _PERCENT.finditer(text):
-        literal = text[end : found.start()] + ("%" if found[0] == "%%" else "")
-        parts.append(ast.Constant(literal))
-        end = found.end()
-        if found[0] != "%%":
-            spec = found["spec"]
-            parts.append(_hole(next(values), "" if spec == "s" else spec, node))
-    return _merged([*parts, ast.Constant(text[end:])], node)
-
-
-def _braces(node: ast.Call, text: str) -> ast.JoinedStr:
-    hint = 'write an f-string: f"{x:.2f}"'
-    named = {each.arg: each.value for each in node.keywords}
-    parts: list[ast.expr] = []
-    count = 0
-    try:
-        fields = list(string.Formatter().parse(text))  # finds the braces; looks nothing up
-    except ValueError:
-        raise _at(node, "the braces of this format do not match", hint) from None
-    for literal, field, spec, conversion in fields:
-        parts.append(ast.Constant(literal))
-        if field is None:
-            continue
-        key = field or str(count)
-        count += not field
-        if key.isdecimal() and key.isascii() and len(key) < 4 and int(key) < len(node.args):
-            value = node.args[int(key)]
-        elif key in named:
-            value = named[key]
-        else:
-            raise _at(node, f"this format has no value for {{{field[:40]}}}", hint)
-        if conversion not in (None, "s") or "{" in (spec or ""):
-            raise _at(node, "this format is not in the language", hint)
-        parts.append(_hole(value, spec or "", node))
-    return _merged(parts, node)
-
-
-def _hole(value: ast.expr, spec: str, node: ast.expr) -> ast.expr:
-    shown = ast.JoinedStr([ast.Constant(spec)]) if spec else None
-    return ast.copy_location(ast.FormattedValue(value, -1, shown), node)
-
-
-def _merged(parts: list[ast.expr], node: ast.expr) -> ast.JoinedStr:
-    """An f-string of these parts, with neighbouring texts made one."""
-    found: list[ast.expr] = []
-    for part in parts:
-        last = found[-1] if found else None
-        if isinstance(part, ast.Constant) and isinstance(last, ast.Constant):
-            found[-1] = ast.Constant(str(last.value) + str(part.value))
-        elif not isinstance(part, ast.Constant) or part.value:
-            found.append(part)
-    return ast.copy_location(ast.JoinedStr(found), node)
+        raise fault_at(node, f"{name} takes {count} arguments, got {len(node.args)}")
 
 
 # -- refusals
@@ -695,17 +581,21 @@ def _merged(parts: list[ast.expr], node: ast.expr) -> ast.JoinedStr:
 
 def _unknown(node: ast.Name) -> ExpressionError:
     if node.id in FUNCTIONS:
-        return _at(node, f"{node.id} is a function, and has no value", f"call it: {node.id}(…)")
-    return _at(node, f"{node.id[:60]!r} is not known here", "use a name that was given before")
+        return fault_at(
+            node, f"{node.id} is a function, and has no value", f"call it: {node.id}(…)"
+        )
+    return fault_at(node, f"{node.id[:60]!r} is not known here", "use a name that was given before")
 
 
 def _no_function(node: ast.Call, name: str, owner: ast.expr | None) -> ExpressionError:
     known = METHODS if owner is not None else FUNCTIONS
     what = "method" if owner is not None else "function"
     hint = f"there are: {', '.join(known)}"
-    return _at(node, f"there is no {what} {name[:60]!r}" if name else "this cannot be called", hint)
+    return fault_at(
+        node, f"there is no {what} {name[:60]!r}" if name else "this cannot be called", hint
+    )
 
 
 def _refused(node: ast.AST) -> ExpressionError:
-    what, hint = _SAID.get(type(node), (type(node).__name__, _HINT))
-    return _at(node, f"{what} is not in the language", hint)
+    what, hint = _SAID.get(type(node), (type(node).__name__, HINT))
+    return fault_at(node, f"{what} is not in the language", hint)
