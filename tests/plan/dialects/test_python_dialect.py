@@ -331,6 +331,14 @@ def test_a_refused_statement_leaves_no_trace():
     assert [entry.id for entry in plan.entries] == ["x", "_1", "y"]
 
 
+def test_a_branch_that_is_refused_changes_no_name():
+    text = "n = f()\nif n:\n    n = g(1)\n    while n: pass\nelse:\n    m = g(2)\nh(n, m)"
+    plan = parse("n = f()\nif n > 1:\n    k = n.x\nh(n)", "python")
+    assert plan.steps[-1].args == {"0": Ref("n")}
+    assert shape(text, "python") == ["n", "[n:2]", "[m]", "_1"]
+    assert parse(text, "python").steps[-1].args == {"0": Ref("n:2"), "1": Ref("m")}
+
+
 def test_later_rounds_may_use_earlier_results_and_a_line_may_be_read_again():
     reader = PythonReader(round=2, earlier={"x": "x", "x:2": "x:2"})
     (found,) = reader.feed("y = f(x)\n")

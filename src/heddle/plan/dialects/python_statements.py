@@ -182,10 +182,14 @@ class Block:
 
     def _branch(self, body: list[ast.stmt]) -> dict[str, Bound]:
         """Lower a branch; what its names stand for in it."""
+        changed: dict[str, Bound] = {}
         self._scope.begin()
-        for each in body:
-            self._statement(each)
-        return self._scope.undo()
+        try:
+            for each in body:
+                self._statement(each)
+        finally:
+            changed = self._scope.undo()
+        return changed
 
     def _merge(self, name: str, then: Bound | None, rest: Bound | None) -> None:
         """What a name stands for after an `if`."""
