@@ -10,7 +10,16 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from heddle.engine.events import JoinResult, JoinStarted, ReplanRequested, StrategyChosen
+from heddle.engine.events import (
+    ElementEnded,
+    JoinResult,
+    JoinStarted,
+    ReplanRequested,
+    StepEnded,
+    StepError,
+    StepResult,
+    StrategyChosen,
+)
 from heddle.engine.intake import Intake
 from heddle.engine.result import RunError
 from heddle.engine.round import output_ids, sinks
@@ -28,6 +37,7 @@ from heddle.strategies.wording import prompt, tools_text
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
 
+    from heddle.engine.events import Event
     from heddle.engine.execution import Workshop
     from heddle.engine.joining import JoinPolicy
     from heddle.engine.round import Approve, Round
@@ -65,6 +75,8 @@ class Conversation:
         self.question = question
         self.inputs = {name: _kind(value) for name, value in workshop.inputs.items()}
         self.max_steps = workshop.limits.max_steps
+        self.max_rounds = workshop.limits.max_rounds
+        self.max_turns = workshop.limits.max_turns
         self.chains = chains
         self.experience = experience or Experience()
         self.specs = {name: spec for name, spec in workshop.specs.items() if not spec.implicit}
@@ -75,6 +87,7 @@ class Conversation:
         self._approve = approve
         self._state = RunState()
         self._seen = 0
+        self._heard = False
         self._plans = 0
         self._first_prompt = 0  # characters
         self._deadline: float | None = None  # loop time at which no model is asked for a plan
@@ -120,8 +133,9 @@ class Conversation:
 
     @property
     def heard(self) -> bool:
-        """Whether any tool has returned anything in this run."""
-        return any(step.status in ("done", "failed") for step in self._folded().steps.values())
+        """Whether any tool has returned anything in this run, be it a failure or an element."""
+        self._folded()
+        return self._heard
 
     def steps(self) -> list[StepState]:
         """All steps so far, in plan order."""
@@ -154,17 +168,17 @@ class Conversation:
         self.turns += may_answer
         plan = Plan(round=self._shop.claim_round(), dialect=dialect)
         reader = self._reader(plan)
-        intake = Intake(self._beginning(plan), reader, self._limits, drop)
+        intake = Intake(self._beginning(plan), reader, self._limits, drop and self._giving_up(drop))
         stream = self._stream(messages, plan.round, native=native, stop=stop)
         cut = await intake.read(stream, native=native)
         plan.text, plan.output = intake.text, reader.output
         if intake.round is None and may_answer:
             if cut is not None:
                 raise cut
-            return Reply(plan, intake.text)
+            return Reply(plan, intake.said)
         round = intake.begun()
         if intake.dropped:
-            self._shop.scheduler.cancel("the calls are made step by step", code="not-needed")
+            self._plans -= 1  # one that was given up is none
         elif not (may_answer or round.failed or cut):
             await self._repair(round)
         intake.close(cut)
@@ -172,7 +186,7 @@ class Conversation:
         if cut is not None and (may_answer or not plan.steps):
             await self.settle(plan)
             raise cut
-        return Reply(plan, intake.text, tuple(intake.calls), intake.dropped)
+        return Reply(plan, intake.said, tuple(intake.calls), intake.dropped)
 
     def _reader(self, plan: Plan) -> Reader:
         earlier = self._earlier_names(plan.round)
@@ -181,6 +195,17 @@ class Conversation:
     def _beginning(self, plan: Plan) -> Callable[[], Round]:
         schemas = self._earlier_schemas()
         return lambda: self._shop.begin(plan, bounded=True, earlier=schemas)
+
+    def _giving_up(self, drop: Callable[[Plan], bool]) -> Callable[[Plan], bool]:
+        """Stop what was started in the moment in which a plan is given up: nothing returns then."""
+
+        def drops(plan: Plan) -> bool:
+            given_up = drop(plan)
+            if given_up:
+                self._shop.scheduler.cancel("the calls are made step by step", code="not-needed")
+            return given_up
+
+        return drops
 
     def _stream(
         self, messages: Messages, round: int, *, native: bool = False, stop: Sequence[str] = ()
@@ -340,9 +365,22 @@ class Conversation:
         """The state up to now; each event is folded once."""
         events = self._shop.log.events
         while self._seen < len(events):
-            self._state.apply(events[self._seen])
+            event = events[self._seen]
+            self._state.apply(event)
+            self._heard = self._heard or self._tells(event)
             self._seen += 1
         return self._state
+
+    def _tells(self, event: Event) -> bool:
+        """Whether an event is what came of a call, unless the call is of the language itself."""
+        if isinstance(event, StepEnded):
+            if event.status not in ("done", "failed"):
+                return False
+        elif not isinstance(event, (StepResult, StepError, ElementEnded)):
+            return False
+        step = self._state.steps[event.step].step
+        spec = self._shop.specs.get(step.tool) if step is not None else None
+        return spec is None or not (spec.implicit and spec.effect == "pure")
 
     def _earlier_names(self, round: int) -> dict[str, str]:
         """Ids of earlier rounds by the name that a planner would use; the latest wins."""

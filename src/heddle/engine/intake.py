@@ -64,6 +64,11 @@ class Intake:
         """What the model wrote; its native calls stand apart, in `calls`."""
         return "".join(self._text)
 
+    @property
+    def said(self) -> str:
+        """The same, without what its model observed for itself, where the reader knows of that."""
+        return getattr(self._reader, "said", self.text)
+
     def begun(self) -> Round:
         """The round, begun now if no piece of a plan has come yet."""
         if self.round is None:

@@ -40,7 +40,7 @@ class Reply(NamedTuple):
 
     Attributes:
         plan: what was read of it, and is running; without steps where it only answered.
-        text: its own words.
+        text: its own words, without what it claims to have observed before it was observed.
         calls: its native calls; each is the step, or hole, of the same place in the plan.
         dropped: whether the plan was given up while it was written.
     """
@@ -72,6 +72,16 @@ class Rounds(Protocol):
     @property
     def max_steps(self) -> int:
         """Steps in one plan."""
+        ...
+
+    @property
+    def max_rounds(self) -> int:
+        """Plans in one run."""
+        ...
+
+    @property
+    def max_turns(self) -> int:
+        """Turns, in one run, of one who reads every result."""
         ...
 
     @property

@@ -11,16 +11,16 @@ shows the form.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from heddle.errors import ModelError
 from heddle.plan.canonical import canonical_bytes
-from heddle.plan.ir import Ref, nodes_of
+from heddle.plan.ir import Ref, Template
 from heddle.strategies.rounds import plan_and_join
 from heddle.strategies.wording import asked, inputs_text, prompt, tools_text
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
-
     from heddle.plan.ir import Plan
     from heddle.strategies import Messages, Rounds, Verdict
 
@@ -28,26 +28,48 @@ __all__ = ["DIALECT", "answer_in", "planner_messages", "strategy"]
 
 DIALECT = "abstraction"
 _ANSWER = re.compile(r"(?:^|\n)[^\S\n]*Answer:[^\S\n]*", re.IGNORECASE)
+_NUMBER = re.compile(r"[$€£]?[+-]?(?:\d{1,3}(?:,\d{3})++|\d++)(?:\.\d*+)?(?:e[+-]?\d{1,3})?%?")
+_MISSING = "\0"
 
 
 async def strategy(rounds: Rounds) -> Verdict:
     """One chain, or a vote over several."""
-    if rounds.chains == 1:
-        verdict = await plan_and_join(rounds, DIALECT, planner_messages)
-        return verdict._replace(answer=answer_in(verdict.answer))
-    plans = [(await _chain(rounds)) for _ in range(rounds.chains)]
-    await rounds.settle(*plans)  # all at once: one alone would stop what its answer does not need
-    chosen, votes = _elected(rounds, plans)
-    rounds.chose(
-        DIALECT, f"{votes} of {len(plans)} chains come to the answer of chain {chosen + 1}"
-    )
-    verdict = await rounds.join(plans[chosen])
+    verdict = await (_one(rounds) if rounds.chains == 1 else _voted(rounds))
     return verdict._replace(answer=answer_in(verdict.answer))
 
 
-async def _chain(rounds: Rounds) -> Plan:
-    """One chain among several: nobody has decided for it yet, so it changes nothing."""
-    return (await rounds.read(planner_messages(rounds), DIALECT, effects=False)).plan
+async def _one(rounds: Rounds, reason: str = "") -> Verdict:
+    """Chains one after the other, until one of them is one."""
+    return await plan_and_join(rounds, DIALECT, planner_messages, reason=reason)
+
+
+async def _voted(rounds: Rounds) -> Verdict:
+    """Several chains, and the answer that most of them come to."""
+    plans = await _chains(rounds)
+    await rounds.settle(*plans)  # all at once: one alone would stop what its answer does not need
+    chosen, votes = _elected(rounds, plans)
+    came = f"{votes} of {len(plans)} chains come to the answer of chain {chosen + 1}"
+    rounds.chose(DIALECT, came if votes else f"none of {len(plans)} chains comes to an answer")
+    verdict = await rounds.join(plans[chosen])
+    return verdict if verdict.decision == "finish" else await _one(rounds, verdict.reason)
+
+
+async def _chains(rounds: Rounds) -> list[Plan]:
+    """The chains that came. Nobody has decided for one of them yet, so they change nothing.
+
+    Raises:
+        ModelError: not even the first one came.
+    """
+    plans: list[Plan] = []
+    for _ in range(rounds.chains):
+        try:
+            reply = await rounds.read(planner_messages(rounds), DIALECT, effects=False)
+        except ModelError:
+            if not plans:
+                raise
+            break
+        plans.append(reply.plan)
+    return plans
 
 
 def planner_messages(rounds: Rounds, reason: str = "") -> Messages:
@@ -73,21 +95,36 @@ def _elected(rounds: Rounds, plans: list[Plan]) -> tuple[int, int]:
     """The first chain of those that most agree with, and how many they are."""
     values = {step.id: step.value for step in rounds.steps() if step.has_value}
     ballots = [_ballot(plan, values) for plan in plans]
-    cast = [ballot for ballot in ballots if ballot is not None]
-    if not cast:
-        return 0, 0
-    most = max(cast, key=lambda ballot: (cast.count(ballot), -cast.index(ballot)))
-    return ballots.index(most), cast.count(most)
+    counted = Counter(ballot for ballot in ballots if ballot is not None)
+    if not counted:
+        return next((place for place, plan in enumerate(plans) if plan.steps), 0), 0
+    most, votes = counted.most_common(1)[0]  # of equally many, the one that came first
+    return ballots.index(most), votes
 
 
-def _ballot(plan: Plan, values: dict[str, Any]) -> Hashable:
-    """What a chain comes to: the value that its text mentions last; None if it has none."""
-    mentioned = [node.step for node in nodes_of(plan.output) if isinstance(node, Ref)]
-    if not mentioned or mentioned[-1] not in values:
-        return None
-    value = values[mentioned[-1]]
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return f"{value:.9g}"
-    if isinstance(value, str):
-        return " ".join(value.casefold().split())
-    return canonical_bytes(value)
+def _ballot(plan: Plan, values: dict[str, Any]) -> str | None:
+    """What a chain comes to, in one spelling; None if a result is missing from it."""
+    parts = plan.output.parts if isinstance(plan.output, Template) else (plan.output,)
+    text = "".join(_spelled(part, values) for part in parts)
+    if _ANSWER.search(text) is None:  # the result that its text mentions last
+        text = _spelled(
+            next((part for part in reversed(parts) if isinstance(part, Ref)), ""), values
+        )
+    answer = " ".join(str(answer_in(text)).casefold().split()).removesuffix(".")
+    return None if not answer or _MISSING in answer else _number(answer)
+
+
+def _spelled(part: Any, values: dict[str, Any]) -> str:
+    if isinstance(part, str):
+        return part
+    if not isinstance(part, Ref) or part.path or part.step not in values:
+        return _MISSING
+    value = values[part.step]
+    return value if isinstance(value, str) else canonical_bytes(value).decode()
+
+
+def _number(text: str) -> str:
+    """A number in one spelling, whatever its own: 1,200 and 1200.0; other texts as they are."""
+    if _NUMBER.fullmatch(text) is None:
+        return text
+    return f"{float(text.strip('$€£%').replace(',', '')):.9g}"

@@ -15,13 +15,14 @@ as-needed decomposition (ADaPT, arXiv 2311.05772) and lazy replanning (arXiv 260
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 from heddle.errors import ModelError
 from heddle.models.protocol import Request, Usage
 from heddle.plan.ir import Step
 from heddle.strategies import direct, parallel, react
-from heddle.strategies.boundary import Bill, Prices, Shape, Sizes, plan_first, stepwise
+from heddle.strategies.boundary import Bill, Prices, Shape, Sizes, plan_first, replans, stepwise
 from heddle.strategies.experience import evidence, is_later, written
 from heddle.strategies.llmcompiler import DIALECT, planner_messages
 from heddle.strategies.rounds import plan_and_join
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from heddle.strategies import Messages, Rounds, Verdict
     from heddle.strategies.experience import Evidence, Habit
 
-__all__ = ["DIALECT", "Choice", "decide", "planner_messages", "strategy"]
+__all__ = ["DIALECT", "Bounds", "Choice", "decide", "planner_messages", "strategy"]
 
 _UNKNOWN_DEPTH = 8.0  # levels of a task whose end a first draft does not show
 _TRUST = 10.0  # calls' worth of evidence that earlier runs count for at most
@@ -50,6 +51,21 @@ class Choice(NamedTuple):
     reasons: tuple[str, ...]
 
 
+class Bounds(NamedTuple):
+    """What a run may have.
+
+    Attributes:
+        plans: by one who plans first.
+        turns: of one who goes step by step, the one that answers included.
+    """
+
+    plans: float = math.inf
+    turns: float = math.inf
+
+
+_UNBOUNDED = Bounds()
+
+
 async def strategy(rounds: Rounds) -> Verdict:
     """Choose, go that way, and remember what the task was like."""
     if not _tools(rounds):
@@ -57,15 +73,15 @@ async def strategy(rounds: Rounds) -> Verdict:
         return await direct.strategy(rounds)
     habit = rounds.experience.of(_tools(rounds))
     if habit.known:
-        choice = decide(_sizes(rounds, habit, ()), habit, None)
-        if choice.strategy != "llmcompiler":
+        choice = decide(_sizes(rounds, habit, ()), habit, None, _bounds(rounds))
+        if choice.strategy != DIALECT:
             rounds.chose(choice.strategy, *choice.reasons)
             return await _step_by_step(rounds, habit)
     draft = _Draft(rounds, habit)
-    reply = await rounds.read(planner_messages(rounds), DIALECT, drop=draft.too_dear)
-    draft.decided(reply.plan, dropped=reply.dropped)
+    reply = await rounds.read(planner_messages(rounds), DIALECT, drop=draft.gives_up)
     if reply.dropped:
         return await _step_by_step(rounds, habit)
+    draft.stays(reply.plan)
     return await _planned(rounds, habit, reply.plan)
 
 
@@ -76,7 +92,7 @@ class _Draft:
         self._rounds = rounds
         self._habit = habit
 
-    def too_dear(self, plan: Plan) -> bool:
+    def gives_up(self, plan: Plan) -> bool:
         """Whether to give the plan up: it could, and going step by step is expected to cost less.
 
         Cost: constant for a step that says nothing new.
@@ -84,44 +100,71 @@ class _Draft:
         last = plan.entries[-1]
         if not isinstance(last, Step) or not is_later(last) or self._rounds.heard:
             return False
-        return self._choice(plan).strategy != "llmcompiler"
-
-    def decided(self, plan: Plan, *, dropped: bool) -> None:
-        """Say what was chosen and why."""
         choice = self._choice(plan)
-        if dropped:
-            self._habit.looked(evidence(plan.steps))
-        elif choice.strategy != "llmcompiler":
-            late = "a tool had returned something before that was known, so it stays with the plan"
-            choice = Choice("llmcompiler", (*choice.reasons, late))
+        if choice.strategy == DIALECT:
+            return False
+        self._habit.looked(evidence(plan.steps))
         self._rounds.chose(choice.strategy, *choice.reasons)
+        return True
+
+    def stays(self, plan: Plan) -> None:
+        """Say that the plan was not given up, and why."""
+        choice = self._choice(plan)
+        late = "a tool had returned something before that was known, so it stays with the plan"
+        kept = choice.strategy == DIALECT
+        self._rounds.chose(DIALECT, *choice.reasons, *(() if kept else (late,)))
 
     def _choice(self, plan: Plan) -> Choice:
         steps = plan.steps
-        return decide(_sizes(self._rounds, self._habit, steps), self._habit, evidence(steps))
+        sizes = _sizes(self._rounds, self._habit, steps)
+        return decide(sizes, self._habit, evidence(steps), _bounds(self._rounds))
 
 
-def decide(sizes: Sizes, habit: Habit, draft: Evidence | None) -> Choice:
+def decide(
+    sizes: Sizes, habit: Habit, draft: Evidence | None, bounds: Bounds = _UNBOUNDED
+) -> Choice:
     """The way that is expected to cost less from here; what is written is paid for.
+
+    A way that is expected to end in time comes before one that is not.
 
     Args:
         sizes: of the texts.
         habit: what runs with these tools were like.
         draft: what the plan shows so far; None to judge by those runs alone.
+        bounds: plans and turns that the run may have.
     """
     shape = _shape(habit, draft)
+    seen = _seen(shape) if draft is None else _shown(draft)
+    late = _too_late(shape, bounds)
+    if late is not None:
+        return late._replace(reasons=(seen, *late.reasons))
     first, turns = plan_first(shape, sizes), stepwise(shape, sizes)
     ahead = first.cost(_PRICES) * habit.factors.get("llmcompiler", 1.0)
     beside = turns.cost(_PRICES) * habit.factors.get("parallel", 1.0)
     if draft is not None:
         ahead -= Bill(sizes.prompt, 0.0, draft.steps * sizes.step, 1).cost(_PRICES)
-    return Choice(
-        "llmcompiler" if ahead <= beside else "parallel",
-        (
-            _seen(shape) if draft is None else _shown(draft),
-            f"planning first is expected to take {_tokens(first)}, step by step {_tokens(turns)}",
-        ),
-    )
+    expected = f"planning first is expected to take {_tokens(first)}, step by step {_tokens(turns)}"
+    return Choice(DIALECT if ahead <= beside else "parallel", (seen, expected))
+
+
+def _too_late(shape: Shape, bounds: Bounds) -> Choice | None:
+    """What to choose where one way is expected to end in time, and the other is not.
+
+    Failures do not count here: a joiner may well do without what failed.
+    """
+    plans = 1 + replans(shape._replace(failing=0.0))
+    turns = shape.depth + 1
+    if plans > bounds.plans and turns <= bounds.turns:
+        reason = (
+            f"planning first is expected to take {plans:.1f} plans, and {bounds.plans:.0f} may be"
+        )
+        return Choice("parallel", (reason,))
+    if turns > bounds.turns and plans <= bounds.plans:
+        reason = (
+            f"step by step is expected to take {turns:.0f} turns, and {bounds.turns:.0f} may be"
+        )
+        return Choice(DIALECT, (reason,))
+    return None
 
 
 def _shape(habit: Habit, draft: Evidence | None) -> Shape:
@@ -168,6 +211,10 @@ def _sizes(rounds: Rounds, habit: Habit, steps: Sequence[Step]) -> Sizes:
     )
 
 
+def _bounds(rounds: Rounds) -> Bounds:
+    return Bounds(rounds.max_rounds, rounds.max_turns)
+
+
 def _characters(messages: Messages) -> int:
     return sum(message.characters for message in messages)
 
@@ -198,17 +245,18 @@ async def _step_by_step(rounds: Rounds, habit: Habit) -> Verdict:
             _compare(rounds, habit, "parallel", before)
         return verdict
     reason = f"{rounds.turns} turns did not come to an answer"
-    rounds.chose("llmcompiler", reason, "planned from here on, by one who reads no result")
+    rounds.chose(DIALECT, reason, "planned from here on, by one who reads no result")
     return await plan_and_join(rounds, DIALECT, planner_messages, reason=reason)
 
 
 async def _planned(rounds: Rounds, habit: Habit, plan: Plan) -> Verdict:
     """Rounds of plan and join, from a first plan that is running."""
     try:
-        return await plan_and_join(rounds, DIALECT, planner_messages, first=plan)
+        verdict = await plan_and_join(rounds, DIALECT, planner_messages, first=plan)
     finally:
         habit.learn(rounds.steps(), planned=True)
-        _compare(rounds, habit, "llmcompiler", Usage())
+    _compare(rounds, habit, DIALECT, Usage())
+    return verdict
 
 
 def _compare(rounds: Rounds, habit: Habit, strategy: str, before: Usage) -> None:

@@ -37,7 +37,9 @@ async def turns(rounds: Rounds, lasts: Callable[[], bool] | None = None) -> Verd
     """The same, until `lasts` says before a turn that it takes too long; then None."""
     messages = list(planner_messages(rounds))
     while lasts is None or not lasts():
-        reply = await rounds.read(messages, "native", native=True, may_answer=True)
+        reply = await rounds.read(
+            messages, "native", native=True, may_answer=True, effects=not rounds.last_turn_next
+        )
         if not reply.calls:
             return Verdict("finish", reply.text.strip())
         if rounds.last_turn:

@@ -39,7 +39,9 @@ async def turns(rounds: Rounds, lasts: Callable[[], bool] | None = None) -> Verd
     messages = list(planner_messages(rounds))
     silent = False  # whether the turn before had neither action nor answer
     while lasts is None or not lasts():
-        reply = await rounds.read(messages, "react", may_answer=True, stop=_STOP)
+        reply = await rounds.read(
+            messages, "react", may_answer=True, stop=_STOP, effects=not rounds.last_turn_next
+        )
         if reply.plan.output is not None and not reply.plan.entries:
             return Verdict("finish", reply.plan.output)
         if not reply.plan.entries and (silent or rounds.last_turn):
@@ -49,7 +51,8 @@ async def turns(rounds: Rounds, lasts: Callable[[], bool] | None = None) -> Verd
             raise out_of_turns()
         await rounds.settle(reply.plan)
         seen = "\n".join(observations(rounds, reply.plan)) or _NO_ACTION
-        messages += [Message("assistant", reply.text), Message("user", f"Observation: {seen}")]
+        messages += [Message("assistant", reply.text)] if reply.text.strip() else []
+        messages.append(Message("user", f"Observation: {seen}"))
         if rounds.last_turn_next:
             messages.append(Message("user", LAST))
     return None
