@@ -232,8 +232,10 @@ TEXTS = st.text(max_size=8) | st.sampled_from(
     ["$1", "#E1", "y1", "{x}", "<node-0>", "a b", '"', "[", "]", "\\", "\n", "1,200", "$input.x"]
 )
 SCALARS = st.none() | st.booleans() | st.integers(-99, 99) | st.floats(-9, 9) | TEXTS
-NAMES = st.sampled_from(["x", "query", "a_b", "class", "0", "1", "of-it", "é"])
-TOOLS = st.sampled_from(["f", "search", "wiki.search", "Text-to-Video", "join", "llm", "two words"])
+NAMES = st.sampled_from(["x", "query", "a_b", "é"])
+ODD_NAMES = NAMES | st.sampled_from(["class", "0", "1", "of-it"])
+TOOLS = st.sampled_from(["f", "search", "wiki_search", "llm"])
+ODD_TOOLS = TOOLS | st.sampled_from(["wiki.search", "Text-to-Video", "join", "two words"])
 
 
 def values(refs):
@@ -255,15 +257,19 @@ def values(refs):
 
 @st.composite
 def plans(draw):
-    style = draw(st.sampled_from(["1", "E{}", "y{}", "v{}", "odd id {}"]))
+    """Plans whose every odd part is rare, so that each dialect can say a good share of them."""
+    name, odd, ordered, guarded, ends = (
+        draw(st.sampled_from(["{}", "E{}", "y{}", "v{}", "odd id {}"])),
+        *(draw(st.integers(0, 5)) == 0 for _ in range(4)),
+    )
     steps, ids = [], []
     for n in range(1, draw(st.integers(1, 4)) + 1):
-        args = draw(st.dictionaries(NAMES, values(ids), max_size=3))
-        after = (ids[-1],) if ids and draw(st.booleans()) else ()
-        when = When(Ref(ids[0])) if ids and draw(st.integers(0, 9)) == 0 else None
-        ids.append(str(n) if style == "1" else style.format(n))
-        steps.append(Step(ids[-1], draw(TOOLS), args, after=after, when=when))
-    output = draw(st.none() | st.just(Ref(ids[-1])) | st.just(Template(("is ", Ref(ids[0])))))
+        args = draw(st.dictionaries(ODD_NAMES if odd else NAMES, values(ids), max_size=3))
+        after = (ids[-1],) if ids and ordered else ()
+        when = When(Ref(ids[0])) if ids and guarded else None
+        ids.append(name.format(n))
+        steps.append(Step(ids[-1], draw(ODD_TOOLS if odd else TOOLS), args, after=after, when=when))
+    output = draw(st.sampled_from([Ref(ids[-1]), Template(("is ", Ref(ids[0])))])) if ends else None
     return Plan(steps, output=output)
 
 
