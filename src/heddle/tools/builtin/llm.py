@@ -16,9 +16,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 from heddle.errors import ModelError
 from heddle.plan.spec import ToolSpec
-from heddle.tools.function import Metered, Tool, tool
+from heddle.tools.function import Metered, Tool, assemble, check_name
+from heddle.tools.signature import read_signature
+from heddle.tools.values import binder, dumper
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from heddle.models.protocol import Model, Request, ToolCall, Usage
 
 __all__ = ["LLM_SPEC", "llm_tool"]
@@ -48,6 +52,9 @@ LLM_SPEC = ToolSpec(
 """The `llm` tool as a plan sees it, also where no model is given: written out, so that checking a
 plan needs no pydantic."""
 
+_FORMS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {}
+"""What binds its arguments and what dumps its value, by name: read once, as every run has it."""
+
 
 def llm_tool(model: Model, *, name: str = "llm", stall_timeout_s: float | None = None) -> Tool:
     """A tool that asks a model: `llm(instruction, context=None)`, its text with what it cost.
@@ -63,7 +70,6 @@ def llm_tool(model: Model, *, name: str = "llm", stall_timeout_s: float | None =
         ConfigError: the name cannot be a tool's.
     """
 
-    @tool(name=name, effect="read", description=LLM_SPEC.description)
     async def llm(instruction: str, context: Any = None) -> str:
         """Ask a language model.
 
@@ -71,12 +77,14 @@ def llm_tool(model: Model, *, name: str = "llm", stall_timeout_s: float | None =
             instruction: what to do, complete in itself: the model sees nothing else.
             context: results of earlier steps, or other data, to work on.
         """
-        return cast(
-            "str", await _ask(model, instruction, context, stall_timeout_s)
-        )  # a Metered one
+        return cast("str", await _ask(model, instruction, context, stall_timeout_s))  # Metered
 
+    if name not in _FORMS:
+        check_name(name)
+        found = read_signature(llm, name)
+        _FORMS[name] = binder(name, found.takes), dumper(name, found.gives)
     spec = replace(LLM_SPEC, name=name, provider=model.provider)
-    return Tool(spec, llm.__wrapped__, llm.invoke, blocking=False)
+    return assemble(spec, llm, *_FORMS[name])
 
 
 async def _ask(model: Model, instruction: str, context: Any, stall_s: float | None) -> Metered:
