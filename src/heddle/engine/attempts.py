@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 
 from heddle.engine.batches import Batch, Batches
 from heddle.engine.deadlines import Deadlines
-from heddle.engine.events import EffectOrigin, LateResult, StepIntent, StepStarted, quick
+from heddle.engine.events import STARTED, EffectOrigin, LateResult, StepIntent
 from heddle.plan.canonical import hash_of
 from heddle.tools.function import Metered
 
@@ -241,7 +241,7 @@ class Attempts:
         """The attempt begins: say so, and set its deadline."""
         started = self._now()
         node.begun = True
-        self._log.emit(quick(StepStarted, (started, node.id, node.attempt, node.element)))
+        self._log.emit((STARTED, started, node.id, node.attempt, node.element))
         seconds = step.timeout_s or self._timeouts[step.tool]
         if seconds is not None:
             node.deadline = self.deadlines.add(started + seconds, self._expire, node)

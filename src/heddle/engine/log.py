@@ -10,11 +10,12 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from heddle.engine.events import RunFinished
+from heddle.engine.record import Record, event_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from heddle.engine.events import Event
+    from heddle.engine.events import Entry, Event
 
 __all__ = ["EventLog"]
 
@@ -32,9 +33,9 @@ class EventLog:
     """
 
     def __init__(self, *sinks: Callable[[Event], None]) -> None:
-        self.events: list[Event] = []
+        self.events = Record()
         self._sinks = sinks
-        self.emit: Callable[[Event], None] = self._tell if sinks else self.events.append
+        self.emit: Callable[[Entry], None] = self._tell if sinks else self.events.kept.append
         self._clock: Callable[[], float] | None = None
         self._started = 0.0
         self._waiting: list[asyncio.Future[None]] = []
@@ -47,13 +48,13 @@ class EventLog:
             self._started = self._clock()
         return self._clock() - self._started
 
-    def _tell(self, event: Event) -> None:
-        self.events.append(event)
+    def _tell(self, entry: Entry) -> None:
+        self.events.kept.append(entry)
         for sink in self._sinks:
-            sink(event)
+            sink(event_of(entry))
         self._wake()
         if not self._sinks:
-            self.emit = self.events.append
+            self.emit = self.events.kept.append
 
     def _wake(self) -> None:
         for waiting in self._waiting:

@@ -23,12 +23,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from heddle.engine.elements import HARMLESS
 from heddle.engine.events import (
+    RESULT,
     ElementEnded,
     MapExpanded,
     StepError,
-    StepResult,
     StepUnknown,
-    quick,
 )
 from heddle.engine.lookup import NothingChosen
 from heddle.engine.node import Ending, Node, edges
@@ -364,9 +363,7 @@ class Maps:
         element.status = "done"
         run.values[index] = element.value = value
         run.states[index] = _HAS
-        self._log.emit(
-            quick(StepResult, (now, element.id, element.attempt, value, index, usage, cost, ""))
-        )
+        self._log.emit((RESULT, now, element.id, element.attempt, value, index, usage, cost, ""))
         if element.attempt:  # else it had the value of an equal call
             self._queue.learn(element.step.tool, now - started)  # type: ignore[union-attr]
         self._owner.tell_followers(element)

@@ -24,15 +24,15 @@ from typing import TYPE_CHECKING, Any, cast
 from heddle.engine.attempts import Attempts
 from heddle.engine.estimates import Estimates
 from heddle.engine.events import (
+    ENDED,
+    READY,
+    RESULT,
     TERMINAL,
     CancelRequested,
     EffectOrigin,
-    StepEnded,
     StepError,
-    StepReady,
     StepResult,
     StepUnknown,
-    quick,
 )
 from heddle.engine.expansions import Expansions
 from heddle.engine.fill import fresh
@@ -311,7 +311,7 @@ class Scheduler:
             self._settle(ending)
             return
         node.status = "ready"
-        self._log.emit(quick(StepReady, (self._at, node.id)))
+        self._log.emit((READY, self._at, node.id))
         if node.gate.origins is None and node.spec.effectful:  # type: ignore[union-attr]
             node.gate.waiting.append(node)
         else:
@@ -390,9 +390,7 @@ class Scheduler:
         if type(value) is Metered:
             value, usage, cost = value
         node.value = value
-        self._log.emit(
-            quick(StepResult, (now, node.id, node.attempt, value, None, usage, cost, ""))
-        )
+        self._log.emit((RESULT, now, node.id, node.attempt, value, None, usage, cost, ""))
         self._queue.learn(node.step.tool, now - started)  # type: ignore[union-attr]
         self._end(node, "done", "")
 
@@ -449,7 +447,7 @@ class Scheduler:
             if node.map is None:
                 node.value = node.step.default  # type: ignore[union-attr]
         self._unfinished -= 1
-        self._log.emit(quick(StepEnded, (self._at, node.id, status, code)))
+        self._log.emit((ENDED, self._at, node.id, status, code))
         if self._waiters or not self._unfinished:
             self._tell_waiters(node)
         if self._sharing.followers:
