@@ -65,7 +65,8 @@ def test_seconds_are_estimated_where_each_tool_has_an_estimate() -> None:
 def test_plans_that_are_not_known_yet_are_named() -> None:
     bounds = bounds_of(Plan([Step("1", "expand", {"plan": Input("p")})]), SPECS)
     assert bounds.expansions == ("1",)
-    assert "the plans of 1" in bounds.said
+    assert bounds.said.endswith("; and what the plans expanded by 1 ask for")
+    assert "at most 1 call," in bounds.said
 
 
 def test_an_empty_plan_and_one_of_holes_ask_for_nothing() -> None:

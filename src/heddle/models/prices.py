@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 __all__ = ["cost_usd", "read_table"]
 
+UNPRICED = frozenset(("python", "replay"))
+"""Providers that are in no table, so that nobody waits for it on their account."""
+
 
 @lru_cache(maxsize=1)
 def read_table() -> None:
@@ -27,6 +30,8 @@ def read_table() -> None:
 
 def cost_usd(provider: str, model: str, usage: Usage) -> float | None:
     """US dollars for a call; None where the price is not known."""
+    if provider in UNPRICED:
+        return None
     prices = _table()
     if prices is None:
         return None

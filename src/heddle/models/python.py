@@ -74,7 +74,7 @@ class PythonModel:
         except HeddleError:
             raise
         except Exception as error:  # the user's function may raise anything
-            raise self._failed(_told(error)) from error
+            raise self._failed(_told(error), "the error is the function's own: mend it") from error
         yield estimated_usage(request, characters)
 
     async def aclose(self) -> None:
@@ -99,12 +99,13 @@ class PythonModel:
             return piece
         raise self._failed(f"gave {type(piece).__name__}, not text")
 
-    def _failed(self, what: str) -> ModelError:
+    def _failed(self, what: str, hint: str = "") -> ModelError:
         return ModelError(
             f"python:{self.name} {what}",
             code="model-function-failed",
             provider=self.provider,
-            hint="the function must give text (a str, or an async iterator of str) or ToolCalls",
+            hint=hint
+            or "the function must give text (a str, or an async iterator of str) or ToolCalls",
         )
 
 

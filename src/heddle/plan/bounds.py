@@ -58,10 +58,14 @@ class Bounds:
     @property
     def said(self) -> str:
         """The figures in one line."""
-        calls = f"at most {self.calls:,} calls" if self.calls is not None else "calls not bounded"
+        calls = "calls not bounded"
+        if self.calls is not None:
+            calls = f"at most {self.calls:,} call{'' if self.calls == 1 else 's'}"
         wide = f", {self.width:,} side by side" if self.width is not None else ""
         maps = f"; no bound on {', '.join(self.unbounded[:8])}" if self.unbounded else ""
-        more = f"; and the plans of {', '.join(self.expansions[:8])}" if self.expansions else ""
+        more = ""
+        if self.expansions:
+            more = f"; and what the plans expanded by {', '.join(self.expansions[:8])} ask for"
         plural = "" if self.steps == 1 else "s"
         return (
             f"{self.steps:,} step{plural}, {calls}{wide}, {self.depth:,} one after the other"

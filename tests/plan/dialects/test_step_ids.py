@@ -2,7 +2,7 @@
 
 import pytest
 
-from heddle.plan.dialects import DIALECTS, dialect_named, parse
+from heddle.plan.dialects import DIALECTS, EXAMPLES, dialect_named, parse, recognise
 from heddle.plan.ir import Plan, Step
 
 
@@ -12,6 +12,18 @@ def test_the_ids_that_a_dialect_gives_fit_it_and_differ(dialect):
     ids = [spoken.id_for(number) for number in range(1, 300)]
     assert len(set(ids)) == len(ids)
     assert all(spoken.fits(name) for name in ids)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_whoever_wrote_no_step_is_shown_one_of_that_dialect(dialect):
+    (finding,) = parse("# nothing", dialect).findings
+    assert finding.hint == f"in the {dialect} dialect a step reads {EXAMPLES[dialect]}"
+    plan = parse(EXAMPLES[dialect])
+    assert recognise(EXAMPLES[dialect]) == dialect
+    assert ([step.args for step in plan.steps], plan.findings) in (
+        ([{"0": "argument"}], []),
+        ([{"argument": "value"}], []),
+    )
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)

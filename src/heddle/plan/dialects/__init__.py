@@ -1,6 +1,6 @@
 r"""Dialects: surface syntaxes of plans. Text in, steps out, incrementally.
 
-A dialect is one file and one line of `DIALECTS`.
+A dialect is one file, one line of `DIALECTS` and its example in `EXAMPLES`.
 
 >>> plan = parse('1. search("a")\n2. search("b $1")', "llmcompiler")
 >>> [step.id for step in plan.steps]
@@ -22,7 +22,17 @@ if TYPE_CHECKING:
 
     from heddle.plan.ir import Value
 
-__all__ = ["DIALECTS", "Dialect", "Piece", "Reader", "dialect_named", "parse", "recognise", "take"]
+__all__ = [
+    "DIALECTS",
+    "EXAMPLES",
+    "Dialect",
+    "Piece",
+    "Reader",
+    "dialect_named",
+    "parse",
+    "recognise",
+    "take",
+]
 
 Piece: TypeAlias = Step | Hole | Finding
 """What a reader gives back: a step, the place of a bad line, or a remark on one that stands."""
@@ -97,6 +107,18 @@ DIALECTS: dict[str, str] = {
 }
 """Every dialect by name, and the module that is it."""
 
+EXAMPLES: dict[str, str] = {
+    "llmcompiler": '1. tool("argument")',
+    "json": '{"id": "1", "tool": "name", "args": {"argument": "value"}}',
+    "react": "Action: tool[argument]",
+    "rewoo": "#E1 = tool[argument]",
+    "native": '[tool(argument="value")]',
+    "links": '{"nodes": [{"id": "1", "task": "tool", "arguments": ["argument"]}], "links": []}',
+    "abstraction": "[argument -tool-> y1]",
+    "python": 'x = tool("argument")',
+}
+"""How a plan of one step reads in each of them, for those who wrote none."""
+
 
 def dialect_named(name: str) -> Dialect:
     """The dialect of that name.
@@ -170,6 +192,13 @@ def _empty(text: str, name: str | None) -> Finding:
         Origin(1, 1),
         "empty-plan" if name or not lines else "unknown-dialect",
         "the text holds no step" if lines else "the text is empty",
-        hint='a step reads `1. tool("argument")`, or {"id": "1", "tool": …} in JSON',
+        hint=_how_it_reads(name),
         snippet=lines[0][:120] if lines else "",
     )
+
+
+def _how_it_reads(name: str | None) -> str:
+    if name is not None:
+        return f"in the {name} dialect a step reads {EXAMPLES[name]}"
+    others = ", ".join(EXAMPLES)
+    return f"a step reads {EXAMPLES['llmcompiler']}; the dialects are {others}"

@@ -70,7 +70,8 @@ class _Writing:
         """All of it; `first` is a line of its own."""
         nodes = ",\n    ".join(map(self._node, self._steps))
         links = ",\n    ".join(link for step in self._steps for link in self._links(step))
-        lines = f'  "nodes": [\n    {nodes}\n  ],\n  "links": [\n    {links}\n  ]\n'
+        listed = f"[\n    {links}\n  ]" if links else "[]"
+        lines = f'  "nodes": [\n    {nodes}\n  ],\n  "links": {listed}\n'
         return "{\n" + first + lines + "}\n"
 
     def _node(self, step: Step) -> str:
