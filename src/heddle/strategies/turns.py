@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from heddle.errors import BudgetExceeded
+from heddle.plan.ir import Hole
 from heddle.strategies.wording import observed
 
 if TYPE_CHECKING:
@@ -19,7 +20,18 @@ LAST = "This is your last turn: no further call is possible. Answer with what yo
 def observations(rounds: Rounds, plan: Plan) -> list[str]:
     """What the calls of a turn have given, each in its place, failures in words."""
     states = {step.id: step for step in rounds.steps()}
-    return [observed(states[entry.id]) for entry in plan.entries]
+    return [
+        _refused(entry) if isinstance(entry, Hole) else observed(states[entry.id])
+        for entry in plan.entries
+    ]
+
+
+def _refused(hole: Hole) -> str:
+    """What is wrong with a call that cannot be made, and how it could be."""
+    return "\n".join(
+        f"Error ({finding.code}): {finding.message}" + (finding.hint and f" ({finding.hint})")
+        for finding in hole.findings
+    )
 
 
 def out_of_turns() -> BudgetExceeded:
