@@ -232,15 +232,27 @@ class Workshop:
             self.scheduler.cancel("the answer needs no more", code="not-needed")
 
     def output(self, plan: Plan) -> Any:
-        """The plan's answer by its own rule: its output, or the value of its only sink, or None."""
+        """The plan's answer by its own rule: its output, or the value of its only sink, or None.
+
+        It is None also where a step that the output refers to has no value: that step says why.
+
+        Raises:
+            ToolFailed: the output cannot be rendered; a path in it leads nowhere (`bad-path`).
+        """
         value = plan.output
         if value is None:
             ends = sinks(plan)
             value = Ref(ends[0]) if len(ends) == 1 else None
         try:
             return self.scheduler.render(value)
-        except (KeyError, ToolFailed):
+        except KeyError:
             return None
+        except ToolFailed as error:
+            raise ToolFailed(
+                f"the plan's output: {error.message}",
+                code=error.code,
+                hint=error.hint or "refer to a part that the result has, or to the whole of it",
+            ) from None
 
     def _allowances(self) -> dict[str, list[tuple[str, int]]]:
         """By tool, the slots that its calls share with others."""

@@ -106,8 +106,11 @@ class Lookup:
 
     def look(self, node: Ref | Input | Item | Choose) -> Any:
         """What a node of the plan stands for, as a fresh copy; see `fill` for what it raises."""
-        value = self.peek(node)
-        return value if type(value) in ATOMS else fresh(value)
+        if node.__class__ is Ref and not node.path:  # type: ignore[union-attr]
+            value = self._nodes[node.step].value  # type: ignore[union-attr]
+        else:
+            value = self.peek(node)
+        return value if value.__class__ in ATOMS else fresh(value)
 
     def peek(self, node: Ref | Input | Item | Choose) -> Any:
         """What a node of the plan stands for. It may be shared: do not change it."""
@@ -155,5 +158,13 @@ class Lookup:
             return self.look(node)
 
         if type(value) is Ref and (run := self._nodes[value.step].map) is not None and run.ended:
-            return self.look(value)
+            return self._part_of_map(value)
         return fill(value, look)
+
+    def _part_of_map(self, ref: Ref) -> Any:
+        try:
+            return self.look(ref)
+        except ToolFailed:
+            if has_value(self._nodes[ref.step]):
+                raise
+            raise KeyError(ref.step) from None  # the map has failed, and says why

@@ -1,0 +1,112 @@
+"""Whole plans, read from text and run: maps, guards, choices, outputs, and what the result says."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import heddle
+from heddle.engine.events import RunFinished
+from heddle.plan.limits import Limits
+from heddle.testing.clock import run_virtual
+
+sent: list[Any] = []
+
+
+@heddle.tool(effect="read")
+async def look(x: Any) -> Any:
+    await asyncio.sleep(1)
+    if x == "bad":
+        raise ValueError("no such thing")
+    return x
+
+
+@heddle.tool(effect="pure")
+async def flag(x: Any) -> bool:
+    return bool(x)
+
+
+@heddle.tool(effect="write")
+async def send(to: Any) -> str:
+    sent.append(to)
+    await asyncio.sleep(1)
+    if to == "bad":
+        raise ValueError("no such address")
+    return f"sent {to}"
+
+
+TOOLS = [look, flag, send]
+
+
+def run(text: str | dict[str, Any], dialect: str = "json", **options: Any) -> Any:
+    """The result of a plan's text, in virtual time."""
+    sent.clear()
+    plan = heddle.parse(text if isinstance(text, str) else json.dumps(text), dialect)
+    options.setdefault("tools", TOOLS)
+    options.setdefault("limits", Limits())
+    return run_virtual(heddle.execute(plan, **options))
+
+
+def steps(*given: dict[str, Any], **rest: Any) -> dict[str, Any]:
+    return {"heddle": 1, "steps": list(given), **rest}
+
+
+def step(id: str, tool: str, args: dict[str, Any] | None = None, **rest: Any) -> dict[str, Any]:
+    return {"id": id, "tool": tool, "args": args or {}, **rest}
+
+
+def ref(id: str, *path: str | int) -> dict[str, Any]:
+    return {"$ref": id, "path": list(path)} if path else {"$ref": id}
+
+
+def said(result: Any) -> tuple[Any, ...]:
+    """Status, code of the error, exit status and answer."""
+    code = None if result.error is None else result.error.code
+    return result.status, code, result.exit_status, result.answer
+
+
+# -- the plan's output -----------------------------------------------------------------------------
+
+
+def test_an_output_whose_path_leads_nowhere_is_an_error_of_the_run() -> None:
+    result = run('t = look("abc")\nt[0]\n', "python")
+    assert said(result) == ("partial", "bad-path", 1, None)
+    assert "output" in result.error.message
+    assert "step t has no 0: it is a str" in result.error.message
+    assert result.error.hint
+    finished = [event for event in result.events if isinstance(event, RunFinished)]
+    assert [(event.status, event.code) for event in finished] == [("partial", "bad-path")]
+
+
+def test_a_bad_path_of_an_output_is_named_wherever_it_stands() -> None:
+    one = step("1", "look", {"x": {"a": [1]}})
+    for output in (ref("1", "b"), [ref("1", "a", 7)], {"$template": ["is ", ref("1", "b")]}):
+        result = run(steps(one, output=output))
+        assert said(result) == ("partial", "bad-path", 1, None)
+        assert "result of step 1" in result.error.message
+
+
+def test_an_output_whose_step_has_no_value_is_as_it_was() -> None:
+    no = step("1", "flag", {"x": 0})
+    skipped = step("2", "look", {"x": "a"}, when=ref("1"))
+    assert said(run(steps(no, skipped, output=ref("2", 0)))) == ("succeeded", None, 0, None)
+    failed = run(steps(step("1", "look", {"x": "bad"}), output=ref("1", 0)))
+    assert said(failed) == ("failed", "tool-failed", 1, None)
+
+
+def test_the_output_of_a_map_that_failed_blames_the_element_and_not_the_path() -> None:
+    each = step("1", "look", {"x": {"$item": []}}, over=["bad", {"a": 1}])
+    result = run(steps(each, output=ref("1", 0, "a")))
+    assert said(result) == ("partial", "items-failed", 1, None)
+    assert run(steps(each, output=ref("1", 1, "a"))).answer == 1
+    whole = step("1", "look", {"x": {"$item": []}}, over=[{"a": 1}])
+    assert said(run(steps(whole, output=ref("1", 1)))) == ("partial", "bad-path", 1, None)
+
+
+def test_an_expansion_whose_output_leads_nowhere_fails_and_takes_its_default() -> None:
+    nested = steps(step("1", "look", {"x": "abc"}), output=ref("1", 0))
+    result = run(steps(step("1", "expand", {"plan": {"$literal": nested}})))
+    assert said(result) == ("partial", "bad-path", 1, None)
+    result = run(steps(step("1", "expand", {"plan": {"$literal": nested}}, default=7)))
+    assert said(result) == ("succeeded", None, 0, 7)
