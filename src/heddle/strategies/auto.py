@@ -141,9 +141,12 @@ def decide(
     first, turns = plan_first(shape, sizes), stepwise(shape, sizes)
     ahead = first.cost(_PRICES) * habit.factors.get("llmcompiler", 1.0)
     beside = turns.cost(_PRICES) * habit.factors.get("parallel", 1.0)
+    what = "planning first"
     if draft is not None:
-        ahead -= Bill(sizes.prompt, 0.0, draft.steps * sizes.step, 1).cost(_PRICES)
-    expected = f"planning first is expected to take {_tokens(first)}, step by step {_tokens(turns)}"
+        paid = Bill(sizes.prompt, 0.0, draft.steps * sizes.step, 1)
+        ahead -= paid.cost(_PRICES)
+        first, what = first.without(paid), "going on with the plan"
+    expected = f"{what} is expected to take {_tokens(first)}, step by step {_tokens(turns)}"
     return Choice(DIALECT if ahead <= beside else "parallel", (seen, expected))
 
 
@@ -285,7 +288,8 @@ def _count(number: int, what: str) -> str:
 
 
 def _tokens(bill: Bill) -> str:
-    return f"{(bill.input + bill.output) / 1000:.1f}k tokens in {bill.calls:.0f} calls"
+    calls = _count(round(bill.calls), "model call")
+    return f"{(bill.input + bill.output) / 1000:.1f}k tokens in {calls}"
 
 
 def _tools(rounds: Rounds) -> list[str]:

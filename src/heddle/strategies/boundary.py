@@ -105,6 +105,10 @@ class Bill(NamedTuple):
         fresh = self.input - cached
         return fresh * prices.input + cached * prices.cached + self.output * prices.output
 
+    def without(self, paid: Bill) -> Bill:
+        """What is left of it when a part is paid."""
+        return Bill(*(max(0.0, whole - part) for whole, part in zip(self, paid, strict=True)))
+
 
 def replans(shape: Shape) -> float:
     """Rounds after the first that planning ahead is expected to need.
