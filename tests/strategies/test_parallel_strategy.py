@@ -86,3 +86,23 @@ def test_one_who_calls_on_and_on_is_told_that_it_is_the_last_turn_and_then_stopp
     assert result.error.exit_status == 5
     assert len(model.requests) == 3
     assert "last turn" in model.requests[2].messages[-1].content
+
+
+@pytest.mark.parametrize("turns", [1, 2])
+def test_the_world_is_not_changed_on_a_turn_whose_results_nobody_would_read(turns: int) -> None:
+    sent: list[str] = []
+
+    @heddle.tool(effect="write")
+    async def send(text: str) -> str:
+        """Send a text."""
+        sent.append(text)
+        return "ok"
+
+    calls = [[ToolCall(f"c{n}", "send", f'{{"text": "{n}"}}')] for n in range(turns)]
+    agent = heddle.Agent(
+        ScriptedModel(calls), [send], strategy="parallel", limits=Limits(max_turns=turns)
+    )
+    result = run_virtual(agent.run("tell them"))
+    assert result.error.code == "max-turns"
+    assert sent == [str(n) for n in range(turns - 1)]
+    assert result.steps[-1].status == "skipped"
