@@ -144,7 +144,7 @@ class Attempts:
         assert node is not None
         assert node.task is not None
         task, turns, kept = node.task, 0, True
-        queue = self._queue
+        queue, outcomes = self._queue, self._outcomes
         while kept and node is not None:
             node.task = task
             if self._taken and node in self._taken and self._call_many is not None:
@@ -157,7 +157,7 @@ class Attempts:
             node.attempt += 1
             step: Step = node.step  # type: ignore[assignment]  # only steps become ready
             try:
-                args = self._args(node, step) if node.element is not None else self._fill(step)
+                args = self._fill(step) if node.element is None else self._args(node, step)
                 if node.spec.effectful:  # type: ignore[union-attr]
                     await self._intend(node, args)
                 started = self._begin(node, step)
@@ -166,12 +166,12 @@ class Attempts:
                 kept = node.status == "running"
                 self._let_go(node)
                 if kept:
-                    self._outcomes.failed(node, error)
+                    outcomes.failed(node, error)
             else:
                 kept = node.status == "running"
                 self._let_go(node)
                 if kept:
-                    self._outcomes.succeeded(node, value, started)
+                    outcomes.succeeded(node, value, started)
                 else:
                     self._tell_late(node, value)
             turns += 1

@@ -104,13 +104,25 @@ def edges(step: Step, *, over: bool = True) -> tuple[dict[str, None], dict[str, 
 
     Cost: linear in the step's arguments, without recursion.
     """
-    firm: dict[str, None] = dict.fromkeys(step.after)
+    firm: dict[str, None] = dict.fromkeys(step.after) if step.after else {}
     loose: dict[str, None] = {}
-    values: list[Any] = [*step.args.values()]
+    values: list[Any] = []
+    for value in step.args.values():  # most are scalars and references
+        kind = value.__class__
+        if kind is Ref:
+            firm[value.step] = None
+        elif kind not in ATOMS:
+            values.append(value)
     if step.when is not None:
         values.append(step.when.subject)
     if over and step.over is not MISSING:
         values.append(step.over)
+    if values:
+        _edges_within(values, firm, loose)
+    return firm, loose
+
+
+def _edges_within(values: list[Any], firm: dict[str, None], loose: dict[str, None]) -> None:
     for value in values:  # grows while it is read
         kind = value.__class__
         if kind is Ref:
@@ -125,4 +137,3 @@ def edges(step: Step, *, over: bool = True) -> tuple[dict[str, None], dict[str, 
             values += value.parts
         elif kind is Choose:
             loose.update((option.step, None) for option in value.options)
-    return firm, loose

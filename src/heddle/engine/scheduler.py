@@ -314,8 +314,10 @@ class Scheduler:
         self._log.emit((READY, self._at, node.id))
         if node.gate.origins is None and node.spec.effectful:  # type: ignore[union-attr]
             node.gate.waiting.append(node)
+        elif node.map is None:
+            self.begin(node)
         else:
-            self._start(node)
+            self._maps.open(node)
 
     def make_ready_by_map(self, node: Node) -> None:
         """See `MapOwner`."""

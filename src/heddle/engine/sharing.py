@@ -37,12 +37,12 @@ if TYPE_CHECKING:
     from heddle.engine.lookup import Lookup
     from heddle.engine.maps import Element
     from heddle.engine.node import Node
-    from heddle.plan.ir import Choose, Input, Step
+    from heddle.plan.ir import Choose, Input, Step, Value
 
 __all__ = ["Sharing"]
 
 _Mark: TypeAlias = int
-"""A hash of a call's tool and scalars, which tells most calls apart at little cost."""
+"""A hash of a call's tool and scalars: the same for equal calls, and seldom for others."""
 
 _MOST = 16_384
 """Marks that are kept; with one more all are forgotten, so that a long map needs little memory."""
@@ -119,10 +119,16 @@ class Sharing:
             if step.after or step.reads or step.writes:
                 return None
             calls = self._reads
-        try:
-            mark = self._mark(node, step)
-        except (ToolFailed, NothingChosen):
-            return None  # the step says so itself when it runs
+        mark = hash(step.tool)
+        for name, value in step.args.items():
+            kind = value.__class__
+            if kind in ATOMS:
+                mark ^= hash((name, value))
+            elif kind is not list and kind is not dict:
+                try:
+                    mark ^= self._mark_of(node, name, value)
+                except (ToolFailed, NothingChosen):
+                    return None  # the step says so itself when it runs
         if len(calls.marks) >= _MOST:
             calls.forget()
         first = calls.marks.setdefault(mark, node)
@@ -159,20 +165,11 @@ class Sharing:
         """Whether a pure call failed because of its arguments, and would fail again."""
         return leader in self._failures and self._failures[leader][0] != "timed-out"
 
-    def _mark(self, node: Node, step: Step) -> _Mark:
-        """The same for equal calls, and seldom for others: it knows scalar arguments only."""
-        mark = hash(step.tool)
+    def _mark_of(self, node: Node, name: str, value: Value) -> _Mark:
+        """The share that a reference or a template has in the mark of a call."""
         peek = self._peek if node.element is None else self._peek_at(cast("Element", node))
-        for name, value in step.args.items():
-            kind = value.__class__
-            if kind not in ATOMS:
-                if kind is list or kind is dict:
-                    continue
-                value = peek(value) if kind is Ref else fill(value, peek)
-                if value.__class__ not in ATOMS:
-                    continue
-            mark ^= hash((name, value))
-        return mark
+        value = peek(value) if value.__class__ is Ref else fill(value, peek)
+        return hash((name, value)) if value.__class__ in ATOMS else 0
 
     def _key(self, node: Node) -> bytes | None:
         """What equal calls have in common; None for arguments that are too large, or bad."""
