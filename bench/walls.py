@@ -47,10 +47,14 @@ class Cell(NamedTuple):
 def grid(*, quick: bool = False) -> list[Cell]:
     """The cells that are measured."""
     if quick:
-        return [Cell(0.15, 200, 0.1, 2, 2)]
-    shapes = ((1, 1), (1, 4), (3, 2), (5, 1))
-    paces = itertools.product((0.1, 0.3), (80, 300), (0.05, 0.5), shapes)
-    return [Cell(*pace[:3], *pace[3]) for pace in paces]
+        return [Cell(0.4, 100, 0.3, 2, 2)]
+    paces = list(itertools.product((0.25, 0.6), (50, 150), (0.1, 0.7)))
+    shapes = ((1, 3), (2, 2), (4, 1), (3, 2))
+    return [
+        Cell(*pace, *shape)
+        for number, pace in enumerate(paces)
+        for shape in (shapes[number % 4], shapes[(number + 1 + number // 4) % 4])
+    ]
 
 
 class _Stage:

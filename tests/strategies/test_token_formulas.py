@@ -52,6 +52,7 @@ def test_a_run_costs_what_the_formula_says(strategy: str, shape: tuple[int, int]
         step=draw.integers(80, 300),
         observation=draw.integers(12, 900),
         answer=draw.integers(180, 400),
+        call=draw.integers(0, 300),
     ),
     seed=draw.integers(0, 10_000),
 )

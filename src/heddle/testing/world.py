@@ -51,12 +51,14 @@ class Sizes:
         step: one step of a plan.
         observation: one result.
         answer: the last reply.
+        call: one native call, its name and its arguments; no shorter than it has to be.
     """
 
     action: int = 200
     step: int = 100
     observation: int = 400
     answer: int = 100
+    call: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +247,9 @@ class World:
         calls: list[str | ToolCall] = []
         for n in self._next(values, failed):
             name, key, given = self._arguments(n, values)
-            calls.append(ToolCall(f"call_{n:04}", name, json.dumps({"key": key, "given": given})))
+            arguments = json.dumps({"key": key, "given": given})[:-1]
+            arguments = arguments.ljust(self.sizes.call - len(name) - 1) + "}"
+            calls.append(ToolCall(f"call_{n:04}", name, arguments))
         return calls or [_padded(self._said(values), self.sizes.answer)]
 
     def _turn(self, values: Mapping[int, str], failed: set[int]) -> str:
