@@ -146,6 +146,17 @@ UNSAID = {
 }
 
 
+def test_a_tool_named_like_a_function_of_python_cannot_be_called_there():
+    with pytest.raises(ValueError, match="'sqrt' is a function of Python's own"):
+        convert(Plan([Step("1", "sqrt", {"0": 4})]), "python")
+
+
+def test_another_name_for_a_result_is_a_step_of_its_own_in_python_too():
+    step = Step("y", "compute", {"expression": "a", "values": {"a": Ref("x")}})
+    text = convert(Plan([Step("x", "f"), step]), "python").text
+    assert text == "x = f()\ny = compute(expression='a', values={'a': x})\n"
+
+
 @pytest.mark.parametrize("dialect", UNSAID)
 def test_a_part_that_a_dialect_cannot_express_is_named(dialect):
     plan, message = UNSAID[dialect]
@@ -218,6 +229,7 @@ def test_the_library_converts_with_tools_as_a_caller_has_them():
         Plan(
             [Step("y1", "search", {"0": "a"}), Step("y2", "m", {"0": Template(("x(", Ref("y1")))})]
         ),
+        parse("[[3 * 4, 2] = y1]\n[sum([_1 / 12 for _1 in y1]) = y2]\ny2\n", "abstraction"),
         parse("[a -search-> y1]\n[max(y1) - 2 -math-> y2]\n", "abstraction"),
     ],
 )

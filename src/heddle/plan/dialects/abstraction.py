@@ -63,6 +63,7 @@ _MENTIONED = re.compile(rf"(?<![^\W_]){SYMBOL}(?![^\W_])")
 _LIKELY = re.compile(
     rf"(?<![\w\[])\[(?:[^\[\]\n]{{0,600}}[^\[\]\n=<>!])?(?:=|-+>|→)[ \t]*+{SYMBOL}[ \t]*+\\?\]"
     rf"|(?<![\w\[])\[[ \t]*+{SYMBOL}[ \t]*+=[ \t]*+[$(]*+[0-9y][^\[\]\n\"']{{0,200}}\]"
+    rf"|[\])][ \t]*+(?:=|-+>|→)[ \t]*+{SYMBOL}[ \t]*+\]"
     r"|(?<![\w\[])\[[ \t]*+FUNC[ \t]++[^\W\d][\w.\-]*+[ \t]*+\("
 )
 _HINT = "end the bracket with the symbol of its result: [20 + 35 = y1], [text -Tool-> y1]"

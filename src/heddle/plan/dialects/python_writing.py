@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from heddle.plan.canonical import encode
 from heddle.plan.dialects.python_names import fits
-from heddle.plan.expression import ExpressionError, read
+from heddle.plan.expression import FUNCTIONS, ExpressionError, read
 from heddle.plan.ir import MISSING, Choose, Input, Item, Ref, Step, Template
 
 if TYPE_CHECKING:
@@ -141,6 +141,8 @@ class Writer:
             return None
         if not all(isinstance(each, (Ref, Input, Choose)) for each in held.values()):
             return None
+        if isinstance(tree, ast.Name):
+            return None  # another name for a result would be no step
         given = {name: self._node(each, step, None, local) for name, each in held.items()}
         return _Placed(given, self._fresh).put(tree)
 
@@ -152,6 +154,10 @@ class Writer:
         return name
 
     def _call(self, step: Step, item: str | None, local: Mapping[str, str]) -> ast.expr:
+        if step.tool in FUNCTIONS:
+            raise ValueError(
+                f"step {step.id}: the tool {step.tool!r} is a function of Python's own"
+            )
         function: ast.expr | None = None
         for part in step.tool.split("."):
             if not part.isidentifier() or keyword.iskeyword(part):
