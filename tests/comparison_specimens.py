@@ -103,6 +103,7 @@ def campaign_of(
     instruction: str = "",
     model: Model | None = None,
     only: Sequence[str] = tuple(GOLDS),
+    retry_failed: bool = False,
 ) -> Campaign:
     oracle: Any = model or Oracle([] if asked is None else asked, failing, code)
     return Campaign(
@@ -111,4 +112,5 @@ def campaign_of(
         ResultsFile(folder / "results.jsonl", {"model": "oracle"}),
         repeats=repeats,
         instruction=instruction,
+        retry_failed=retry_failed,
     )

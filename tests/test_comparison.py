@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
 from dataclasses import replace
 from itertools import product
@@ -173,6 +174,48 @@ def test_duplicate_lines_count_once_the_first_one(tmp_path: Path) -> None:
     assert only.answer == "first"
 
 
+def test_a_later_line_takes_the_place_of_a_failed_run_only(tmp_path: Path) -> None:
+    path = tmp_path / "r.jsonl"
+    results = ResultsFile(path, SETTINGS)
+    for code, answer in (("boom", "1"), ("bang", "2"), ("", "3"), ("boom", "4")):
+        results.add(record("q1", "react", code=code, answer=answer))
+    assert [one.answer for one in results.records.values()] == ["3"]
+    assert ResultsFile(path, SETTINGS).records == results.records
+    assert len(path.read_text().splitlines()) == 4
+
+
+def test_a_file_is_claimed_by_one_at_a_time_who_sees_what_others_have_written(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "new" / "r.jsonl"
+    one, other = ResultsFile(path, SETTINGS), ResultsFile(path, SETTINGS)
+    with one.claimed():
+        one.add(record("q1", "react"))
+        with pytest.raises(ConfigError, match=f"process {os.getpid()}") as refused, other.claimed():
+            pass
+        assert refused.value.code == "results-in-use"
+    with other.claimed():
+        other.add(record("q2", "react"))
+    assert list(ResultsFile(path, SETTINGS).records) == [("q1", "react", 1), ("q2", "react", 1)]
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_lock_that_a_killed_process_left_holds_nobody_up(tmp_path: Path) -> None:
+    (tmp_path / "r.jsonl.lock").write_text("1")
+    results = ResultsFile(tmp_path / "r.jsonl", SETTINGS)
+    with results.claimed():
+        results.add(record("q1", "react"))
+    assert not (tmp_path / "r.jsonl.lock").exists()
+
+
+def test_a_file_that_is_broken_meanwhile_is_let_go(tmp_path: Path) -> None:
+    results = ResultsFile(tmp_path / "r.jsonl", SETTINGS)
+    results.path.write_text("mine\n")
+    with pytest.raises(ConfigError, match="does not begin like one"), results.claimed():
+        pass
+    assert list(tmp_path.iterdir()) == [results.path]
+
+
 def test_other_settings_are_refused_with_the_difference(tmp_path: Path) -> None:
     path = tmp_path / "r.jsonl"
     ResultsFile(path, SETTINGS).add(record("q1", "react"))
@@ -280,6 +323,54 @@ def test_a_run_whose_model_fails_later_is_a_row_with_its_code(tmp_path: Path) ->
     assert [one.code for one in campaign.records] == ["", "boom", ""]
     assert campaign.records[1].exit_status == 4
     assert campaign.records[1].answer is None
+
+
+def test_failed_runs_are_made_again_where_that_is_wanted(tmp_path: Path) -> None:
+    asyncio.run(campaign_of(tmp_path, failing=("two",)).run())
+    assert campaign_of(tmp_path).left == []
+    asked: list[str] = []
+    again = campaign_of(tmp_path, asked=asked, retry_failed=True)
+    assert (again.left, again.again) == ([("q2", "llmcompiler", 1)], 1)
+    asyncio.run(again.run())
+    assert {text for text in asked if "two" in text} == set(asked)
+    assert (again.left, again.again) == ([], 0)
+    assert [one.code for one in campaign_of(tmp_path).records] == ["", "", ""]
+
+
+def test_a_run_that_fails_again_is_not_made_a_third_time_by_itself(tmp_path: Path) -> None:
+    asyncio.run(campaign_of(tmp_path, failing=("two",)).run())
+    again = campaign_of(tmp_path, failing=("two",), code="bang", retry_failed=True)
+    asyncio.run(again.run())
+    assert again.left == []
+    assert [one.code for one in again.records] == ["", "bang", ""]
+
+
+def test_a_provider_that_is_down_does_not_take_the_place_of_what_failed_before(
+    tmp_path: Path,
+) -> None:
+    words = ("one", "two", "three")
+    asyncio.run(campaign_of(tmp_path, failing=words[:2], only=("q1", "q2", "q3")).run())
+    campaign_of(tmp_path).results.path.write_text(
+        "".join(campaign_of(tmp_path).results.path.read_text().splitlines(True)[:3])
+    )  # only the two that have failed
+    again = campaign_of(tmp_path, failing=words, code="down", retry_failed=True)
+    with pytest.raises(ModelError):
+        asyncio.run(again.run())
+    assert [one.code for one in campaign_of(tmp_path).records] == ["boom", "boom"]
+
+
+def test_a_strategy_that_chooses_is_shown_with_its_choice(tmp_path: Path) -> None:
+    campaign = campaign_of(tmp_path, strategies=("llmcompiler", "auto"))
+    asyncio.run(campaign.run())
+    plain, auto = campaign.records[:2]
+    assert (plain.way, plain.chosen, plain.reasons) == ("llmcompiler", "", ())
+    assert (auto.way, auto.chosen) == ("auto → llmcompiler", "llmcompiler")
+    assert auto.reasons
+    found = figures(*campaign.records, strategies=("llmcompiler", "auto"))
+    assert found.strategies[1].chosen == {"llmcompiler": 3}
+    assert "auto chose llmcompiler in 3 of 3 runs" in notes(found, 0.01)
+    plainly = figures(record("q1", "react"), strategies=("react",))
+    assert not any("chose" in note for note in notes(plainly, 0))
 
 
 def test_a_provider_that_fails_from_the_start_ends_the_comparison_and_leaves_no_row(

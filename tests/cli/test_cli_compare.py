@@ -43,6 +43,11 @@ async def fails_on_q2(messages, *, role, **options):
     else:
         yield '{"action": "finish", "answer": "231.5"}'
 
+async def flaky(messages, *, role, **options):
+    if "in dollars" in words(messages) and not pathlib.Path("well").exists():
+        raise ValueError("no weights")
+    yield '1. compute("1")\\n' if role == "planner" else '{"action": "finish", "answer": "1"}'
+
 async def slow(messages, *, role, **options):
     log = pathlib.Path("asked")
     asked = log.read_text().splitlines() if log.exists() else []
@@ -129,6 +134,34 @@ def test_some_runs_that_failed_are_rows_with_their_codes_and_exit_1(heddle: Hedd
     assert done.status == 1
     assert re.search(r"failed +2/3 llmcompiler  q2", done.err)
     assert "  1 model-function-failed  " in done.out.splitlines()[1]
+    assert "1 failed; the same command with --retry-failed makes them again" in done.err
+
+
+def test_failed_runs_are_made_again_on_demand(heddle: Heddle) -> None:
+    args = ("compare", "q.jsonl", "--strategies", "llmcompiler", "--model", "python:chatty:flaky")
+    assert heddle(*args).status == 1
+    (heddle.folder / "well").touch()
+    assert heddle(*args).status == 1  # it is a result like any other
+    done = heddle(*args, "--retry-failed")
+    assert done.status == 0
+    assert "2 of them done before, 1 of them failed and made again" in done.err
+    assert len(re.findall("^(right|wrong|failed)", done.err, re.MULTILINE)) == 1
+    assert heddle(*args).status == 0
+
+
+def test_what_auto_chose_is_told_in_the_table_the_lines_the_object_and_the_page(
+    heddle: Heddle,
+) -> None:
+    args = ("compare", "q.jsonl", "--strategies", "auto", *GOOD)
+    done = heddle(*args, "--report", "r.html")
+    assert "auto chose llmcompiler in 3 of 3 runs" in done.out
+    assert "1/3 auto → llmcompiler  q1" in done.err
+    page = (heddle.folder / "r.html").read_text()
+    assert "auto chose llmcompiler in 3 of 3 runs" in page
+    assert "auto → llmcompiler" in page
+    run = heddle(*args, "--json").json["runs"][0]
+    assert run["chosen"]["strategy"] == "llmcompiler"
+    assert run["chosen"]["reasons"]
 
 
 def test_a_model_that_fails_from_the_start_ends_it_with_exit_4(heddle: Heddle) -> None:
@@ -227,11 +260,15 @@ def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(heddle: Heddle) 
     latest = time.monotonic() + 30
     while not (heddle.folder / "started").exists() and time.monotonic() < latest:
         threading.Event().wait(0.02)
+    second = heddle(*args)
+    assert second.status == 2
+    assert f"another heddle compare (process {process.pid}) is writing its results" in second.err
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=30)
     assert process.returncode == 130, err
     assert "Traceback" not in err
     assert "2 of 3 runs are kept in q-" in err
+    assert list(heddle.folder.glob("*.lock")) == []
     assert "the same command goes on" in err
     assert out.splitlines()[1].split()[:2] == ["llmcompiler", "2"]
     assert "stopped before its end" in (heddle.folder / "r.html").read_text()

@@ -109,6 +109,11 @@ A line of QUESTIONS is {"question": "…", "answer": "…"}, with "id" and "inpu
 )
 @options.time_and_rates
 @click.option(
+    "--retry-failed",
+    is_flag=True,
+    help="Make the runs again that have failed, besides those that are left.",
+)
+@click.option(
     "--output",
     type=click.Path(),
     metavar="DIR|FILE.jsonl",
@@ -135,6 +140,7 @@ def compare(
     timeout: float | None,
     per_provider: tuple[tuple[str, int], ...],
     rpm: tuple[tuple[str, float], ...],
+    retry_failed: bool,
     output: str | None,
     yes: bool,
     report: str | None,
@@ -162,16 +168,15 @@ def compare(
     settings = settings_of(questions, models, tools, limits, instruction, concurrency)
     results = ResultsFile(results_path(output, questions.name, settings), settings)
     asked = options.models(model, planner_model, joiner_model)
-    campaign = Campaign(
-        questions.questions[:limit],
-        agents_of(strategies, asked, tools, limits),
-        results,
-        repeats=repeats,
-        instruction=instruction,
-    )
-    stopped = _carry_out(campaign, concurrency, tolerance, quiet=quiet or as_json)
+    agents = agents_of(strategies, asked, tools, limits)
+    with results.claimed():
+        campaign = Campaign(
+            questions.questions[:limit], agents, results, repeats=repeats,
+            instruction=instruction, retry_failed=retry_failed,
+        )  # fmt: skip
+        stopped = _carry_out(campaign, concurrency, tolerance, quiet=quiet or as_json)
     outcome = Outcome(campaign, strategies, questions.name, tolerance, interrupted=stopped)
-    return _give(outcome, results.path, report, as_json=as_json)
+    return _give(outcome, results.path, report, as_json=as_json, quiet=quiet)
 
 
 # -- running -------------------------------------------------------------------------------------
@@ -208,6 +213,7 @@ def _carry_out(campaign: Campaign, concurrency: int, tolerance: float, *, quiet:
 def _say_beginning(campaign: Campaign) -> None:
     wanted, left = len(campaign.wanted), len(campaign.left)
     done = f", {wanted - left:,} of them done before" if left < wanted else ""
+    done += f", {campaign.again:,} of them failed and made again" if campaign.again else ""
     say(f" {campaign.results.path}", label="results:", fg="bold")
     say(
         f" {wanted:,} ({len(campaign.questions):,} questions, "
@@ -220,7 +226,7 @@ def _say_beginning(campaign: Campaign) -> None:
 # -- what came of it -----------------------------------------------------------------------------
 
 
-def _give(outcome: Outcome, path: Path, report: str | None, *, as_json: bool) -> int:
+def _give(outcome: Outcome, path: Path, report: str | None, *, as_json: bool, quiet: bool) -> int:
     """Write table or JSON, and the page; give the exit status."""
     from heddle.cli.comparison_table import give_table
 
@@ -237,6 +243,11 @@ def _give(outcome: Outcome, path: Path, report: str | None, *, as_json: bool) ->
             f"interrupted: {len(outcome.runs):,} of {outcome.wanted:,} runs are kept in {path}",
             "the same command goes on from there",
             label="",
+        )
+    elif outcome.failed and not quiet:
+        say(
+            f"{outcome.failed:,} failed; the same command with --retry-failed makes them again",
+            label="note: ",
         )
     return status
 

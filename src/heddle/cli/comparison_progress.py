@@ -84,7 +84,7 @@ class _Lines(_Nothing):
         (run,) = judge([question], [record], self._tolerance)
         note = record.code or one_line(record.answer, 60)
         say(
-            f" {self._done}/{len(self._campaign.wanted)} {record.strategy}  "
+            f" {self._done}/{len(self._campaign.wanted)} {record.way}  "
             f"{one_line(record.question, 32)}  {seconds(record.total_s)}  {note}",
             label=f"{run.verdict:<6}",
             fg={"right": "green", "failed": "red"}.get(run.verdict, "yellow"),

@@ -65,6 +65,7 @@ class Campaign:
         results: takes every finished run, and knows those of earlier processes.
         repeats: runs of each question with each strategy.
         instruction: put after each question; "" for nothing.
+        retry_failed: make the runs again that had failed; what comes of it takes their place.
 
     Attributes:
         wanted: all runs, in the order in which they are made.
@@ -78,22 +79,33 @@ class Campaign:
         *,
         repeats: int = 1,
         instruction: str = "",
+        retry_failed: bool = False,
     ) -> None:
         self.questions = {question.id: question for question in questions}
         self.agents = agents
         self.results = results
         self.instruction = instruction
         self.wanted = list(_order(self.questions, tuple(agents), repeats))
+        known = results.records
+        self._again = {key for key in self.wanted
+                       if retry_failed and key in known and known[key].failed}  # fmt: skip
         models = (model for agent in agents.values() for model in agent.models.values())
         recordings = [model for model in models if isinstance(model, ReplayModel)]
         self._recordings = list({id(model): model for model in recordings}.values())
-        self._held: list[RunRecord] | None = None if results.records else []
-        self._trials = min(_TRIALS, len(self.wanted))
+        proven = len(known) > len(self._again)
+        self._held: list[RunRecord] | None = None if proven else []
+        self._trials = min(_TRIALS, len(self.left))
 
     @property
     def left(self) -> list[Key]:
-        """The wanted runs that are not finished."""
-        return [key for key in self.wanted if key not in self.results.records]
+        """The wanted runs that are not finished, and those that are to be made again."""
+        known = self.results.records
+        return [key for key in self.wanted if key not in known or key in self._again]
+
+    @property
+    def again(self) -> int:
+        """How many failed runs are still to be made again."""
+        return len(self._again)
 
     @property
     def records(self) -> list[RunRecord]:
@@ -160,7 +172,8 @@ class Campaign:
             message = f"question {question.id}: {error.message}"
             raise ConfigError(message, code=error.code, hint=error.hint) from error
         spent = tuple(place for place in self._replayed() if place not in before)
-        record = record_of(key, result, spent)
+        before_it = self.results.records.get(key)  # a failed run, whose rows are spent too
+        record = record_of(key, result, (*(before_it.replayed if before_it else ()), *spent))
         self._keep(record, result.error)
         return record
 
@@ -171,7 +184,7 @@ class Campaign:
             ModelError: it has done so too often.
         """
         if self._held is None:
-            self.results.add(record)
+            self._write_down(record)
             return
         self._held.append(record)
         if error is not None and error.exit_status == ModelError.exit_status:
@@ -180,7 +193,11 @@ class Campaign:
             return
         held, self._held = self._held, None
         for one in held:
-            self.results.add(one)
+            self._write_down(one)
+
+    def _write_down(self, record: RunRecord) -> None:
+        self.results.add(record)
+        self._again.discard(record.key)
 
     def _warm_up(self) -> None:
         """Load what the first run would load, so that its strategy does not pay for all."""

@@ -128,6 +128,11 @@ def change(interval: Interval | None, spell: Callable[[float], str], few: str) -
     return shown if interval.excludes_zero else f"{shown}: no difference shown"
 
 
+def _choices(own: StrategyFigures) -> str:
+    chosen = ", ".join(f"{name} in {number:,}" for name, number in own.chosen.items())
+    return f"{own.strategy} chose {chosen} of {own.runs:,} runs"
+
+
 def _signed(value: float, spell: Callable[[float], str]) -> str:
     return ("+" if value > 0 else "") + spell(value)
 
@@ -140,6 +145,7 @@ def notes(figures: Figures, tolerance: float) -> Sequence[str]:
         "95 % interval by question (Wilson)",
         "calls, tokens and cost: mean of a run; p50, p95 and critical path: runs with an answer",
     ]
+    found += [_choices(own) for own in figures.strategies if own.chosen]
     if any(own.estimated for own in figures.strategies):
         found.append("~: some of it is estimated from characters, not counted by the provider")
     if any(own.runs < FEW for own in figures.strategies):

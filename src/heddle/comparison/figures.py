@@ -49,6 +49,7 @@ class StrategyFigures:
         accuracy: share of right answers.
         number: share of near numbers, where the gold answer is one; None where none is.
         failed: runs that did not succeed, by code.
+        chosen: runs by the strategy that it chose, where it chooses among others.
         cost_usd: None where the price of any call is not known.
         latency_p50_s: of runs with an answer, as the next two; None where there is none.
     """
@@ -61,6 +62,7 @@ class StrategyFigures:
     f1: float
     number: float | None
     failed: Mapping[str, int]
+    chosen: Mapping[str, int]
     model_calls: float
     input_tokens: float
     cached_input_tokens: float
@@ -153,6 +155,7 @@ def _strategy(name: str, runs: Sequence[Judged]) -> StrategyFigures:
         f1=_share(runs, lambda run: run.score.f1),
         number=_share(numeric, lambda run: bool(run.score.number)) if numeric else None,
         failed=dict(Counter(record.code for record in records if record.failed).most_common()),
+        chosen=dict(Counter(record.chosen for record in records if record.chosen).most_common()),
         model_calls=mean([record.model_calls for record in records]),
         input_tokens=mean([record.input_tokens for record in records]),
         cached_input_tokens=mean([record.cached_input_tokens for record in records]),

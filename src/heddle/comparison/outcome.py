@@ -87,6 +87,9 @@ def _run(run: Judged) -> dict[str, Any]:
         "question": run.question.id,
         "strategy": record.strategy,
         "repeat": record.repeat,
+        "chosen": {"strategy": record.chosen, "reasons": list(record.reasons)}
+        if record.chosen
+        else None,
         "status": record.status,
         "answer": record.answer,
         "gold": list(run.question.golds),

@@ -50,6 +50,8 @@ class RunRecord:
         estimated: whether any token count is an estimate.
         bars: what ran when; the first `MAX_BARS` of them.
         replayed: rows of recordings that it used up, as FILE:LINE.
+        chosen: the strategy that came to the answer, where the one that was asked chose another.
+        reasons: why it was chosen.
     """
 
     question: str
@@ -74,6 +76,13 @@ class RunRecord:
     sequential_s: float
     bars: tuple[Bar, ...] = ()
     replayed: tuple[str, ...] = ()
+    chosen: str = ""
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def way(self) -> str:
+        """The strategy, and the one that it chose."""
+        return f"{self.strategy} → {self.chosen}" if self.chosen else self.strategy
 
     @property
     def key(self) -> Key:
@@ -90,6 +99,7 @@ def record_of(key: Key, result: RunResult, replayed: tuple[str, ...] = ()) -> Ru
     """What is kept of a run. Cost: linear in its events."""
     state = fold(result.events)
     usage, timing, error = result.usage, result.timing, result.error
+    chose = result.strategy != key[1]
     code = error.code if error else "" if result.status == "succeeded" else result.status
     return RunRecord(
         *key,
@@ -112,6 +122,8 @@ def record_of(key: Key, result: RunResult, replayed: tuple[str, ...] = ()) -> Ru
         sequential_s=timing.sequential_s,
         bars=tuple(sorted(_bars(state), key=lambda bar: bar.start_s)[:MAX_BARS]),
         replayed=replayed,
+        chosen=result.strategy if chose else "",
+        reasons=result.reasons if chose else (),
     )
 
 
@@ -148,6 +160,8 @@ def record_from_json(value: object) -> RunRecord:
     if not isinstance(value, dict):
         raise ValueError("it is no object")
     row = cast("dict[str, Any]", value)
+    row.setdefault("chosen", "")  # files of before it was kept
+    row.setdefault("reasons", [])
     wanted = {field.name for field in fields(RunRecord)}
     if row.keys() != wanted:
         odd = sorted(row.keys() ^ wanted)
@@ -156,13 +170,14 @@ def record_from_json(value: object) -> RunRecord:
         if not isinstance(row[name], kind):
             raise ValueError(f"`{name}` is {row[name]!r:.40}")
     bars = tuple(_bar(item) for item in row["bars"])
-    values: dict[str, Any] = {**row, "bars": bars, "replayed": tuple(row["replayed"])}
+    texts = {name: tuple(row[name]) for name in ("replayed", "reasons")}
+    values: dict[str, Any] = {**row, **texts, "bars": bars}
     return RunRecord(**values)
 
 
 _NUMBER = (int, float)
 _KINDS: dict[str, Any] = {
-    **dict.fromkeys(("question", "strategy", "status", "code", "message"), str),
+    **dict.fromkeys(("question", "strategy", "status", "code", "message", "chosen"), str),
     **dict.fromkeys(("repeat", "exit_status", "rounds", "steps", "model_calls"), int),
     **dict.fromkeys(("input_tokens", "cached_input_tokens", "output_tokens"), int),
     **dict.fromkeys(("total_s", "makespan_s", "critical_path_s", "sequential_s"), _NUMBER),
@@ -170,6 +185,7 @@ _KINDS: dict[str, Any] = {
     "cost_usd": (*_NUMBER, type(None)),
     "bars": list,
     "replayed": list,
+    "reasons": list,
 }
 
 

@@ -5,21 +5,23 @@
 
 Each line is written whole and forced to the disk before the next run begins, so that whatever
 ends the process, what was finished is there. A last line without its end was torn: it is cut off.
-The same run twice counts once.
+The same run twice counts once: the first, or the last of those that failed before it.
 """
 
 from __future__ import annotations
 
 import json
 import os
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
+from heddle.comparison.claim import claim
 from heddle.comparison.records import record_from_json, record_to_json
 from heddle.errors import ConfigError
 from heddle.plan.canonical import hash_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Generator, Mapping
     from pathlib import Path
 
     from heddle.comparison.records import Key, RunRecord
@@ -36,10 +38,10 @@ def settings_hash(settings: Mapping[str, Any]) -> str:
 
 
 class ResultsFile:
-    """The runs that are finished, on disk.
+    """The runs that are finished, on disk. Only who has `claimed` the file may add to it.
 
     Args:
-        path: made, with its folder, when the first run is added.
+        path: made when the first run is added.
         settings: what shaped the runs; a file with others is refused.
 
     Attributes:
@@ -57,13 +59,30 @@ class ResultsFile:
         self._read()
         self._refuse_unwritable()
 
+    @contextmanager
+    def claimed(self) -> Generator[None]:
+        """Keep other processes from the file, and see what they have written up to now.
+
+        Raises:
+            ConfigError: `results-in-use`, or as for the file itself.
+        """
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(claim(self.path))
+            except OSError as error:
+                raise self._unwritable(error) from None
+            self.records.clear()
+            self._whole = 0
+            self._read()
+            yield
+
     def add(self, record: RunRecord) -> None:
-        """Write a finished run down; one that is there already is ignored.
+        """Write a finished run down; one that is there already is ignored, unless it had failed.
 
         Raises:
             ConfigError: `unwritable-results`.
         """
-        if record.key in self.records:
+        if not self._takes(record):
             return
         text = _line(record_to_json(record))
         if not self._whole:
@@ -71,6 +90,11 @@ class ResultsFile:
             text = _line({**head, "settings": self.settings}) + text
         self._append(text.encode())
         self.records[record.key] = record
+
+    def _takes(self, record: RunRecord) -> bool:
+        """Whether a record is news."""
+        known = self.records.get(record.key)
+        return known is None or known.failed
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -96,7 +120,8 @@ class ResultsFile:
             self._compare(row)
         else:
             record = record_from_json(row)
-            self.records.setdefault(record.key, record)
+            if self._takes(record):
+                self.records[record.key] = record
 
     def _compare(self, row: object) -> None:
         head = cast("dict[str, Any]", row) if isinstance(row, dict) else {}

@@ -228,7 +228,8 @@ def _answer(run: Judged) -> Markup:
                 class_="message") if record.failed else ""  # fmt: skip
     return tag(
         "tr",
-        tag("th", tag("code", shorten(record.strategy, 40)), scope="row"),
+        tag("th", tag("code", shorten(record.way, 40)), scope="row",
+            title="; ".join(record.reasons) or None),
         tag("td", record.repeat),
         tag("td", tag("span", f"{icon} {run.verdict}", class_=f"pill {tone}")),
         tag("td", f"{run.score.f1:.2f}"),
@@ -236,4 +237,4 @@ def _answer(run: Judged) -> Markup:
         tag("td", duration(record.critical_path_s)),
         tag("td", record.model_calls),
         tag("td", shown, " ", error, class_="prose"),
-    )
+    )  # fmt: skip

@@ -80,7 +80,7 @@ def _lane(
     icon, tone = VERDICTS[run.verdict]
     calls = count(record.model_calls, "model call")
     end = clock.x(record.total_s)
-    hover = f"{record.strategy}: {run.verdict}, {seconds(record.total_s)}, {calls}"
+    hover = f"{record.way}: {run.verdict}, {seconds(record.total_s)}, {calls}"
     return tag(
         "g",
         tag("title", hover),
@@ -88,7 +88,7 @@ def _lane(
         tag(
             "text",
             tag("tspan", f"{icon} ", class_="verdict-mark"),
-            tag("tspan", fitted(record.strategy, 22), class_="head"),
+            tag("tspan", fitted(record.way, 22), class_="head"),
             x=4,
             y=top + 15,
         ),
