@@ -110,3 +110,20 @@ def test_an_expansion_whose_output_leads_nowhere_fails_and_takes_its_default() -
     assert said(result) == ("partial", "bad-path", 1, None)
     result = run(steps(step("1", "expand", {"plan": {"$literal": nested}}, default=7)))
     assert said(result) == ("succeeded", None, 0, 7)
+
+
+# -- equal calls and maps --------------------------------------------------------------------------
+
+ITEM = {"$item": []}
+
+
+def test_a_call_may_be_equal_to_one_of_a_map_that_is_over() -> None:
+    result = run(
+        steps(
+            step("1", "flag", {"x": {"$item": ["n"]}}, over=[{"n": 1}, {"n": 0}]),
+            step("2", "flag", {"x": 0}, after=["1"]),
+            step("3", "flag", {"x": ITEM}, over=[0, 1, 0], after=["2"]),
+        )
+    )
+    assert [step.value for step in result.steps] == [[True, False], False, [False, True, False]]
+    assert [step.attempts for step in result.steps] == [2, 0, 0]

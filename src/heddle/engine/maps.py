@@ -145,9 +145,13 @@ class MapRun:
 
 
 class Element(Node):
-    """One element of a map, while it is ready or runs."""
+    """One element of a map, while it is ready or runs, and while equal calls may share its outcome.
 
-    __slots__ = ("element",)
+    Attributes:
+        item: the element of the list; nobody may change it.
+    """
+
+    __slots__ = ("element", "item")
 
     def __init__(self, run: MapRun, index: int) -> None:
         node = run.node
@@ -159,6 +163,7 @@ class Element(Node):
         self.gates = node.gates
         self.map = run
         self.element: int = index  # pyright: ignore[reportIncompatibleVariableOverride]
+        self.item: Any = run.items[index]
         self.status = "ready"
         self.attempt = 0
         self.begun = False
@@ -171,11 +176,6 @@ class Element(Node):
     def rank(self) -> float:  # type: ignore[override]  # that of the chain's first map
         """Seconds of the longest path from the first map of the chain to the end."""
         return self.map.head.rank  # type: ignore[union-attr]
-
-    @property
-    def item(self) -> Any:
-        """The element of the list; nobody may change it."""
-        return self.map.items[self.element]  # type: ignore[union-attr]
 
     def __lt__(self, other: Element) -> bool:
         """The order in the queue, where rank and place are the same."""
