@@ -76,6 +76,7 @@ class Block:
         """
         self.last = None
         self.silent = isinstance(node, ast.Pass)
+        node = cast("ast.stmt", _WritingOut().visit(node))
         shown = _shown(node) if isinstance(node, (ast.Expr, ast.Return)) else None
         if shown is None:
             self._steps.prepare(node)
@@ -106,13 +107,7 @@ class Block:
             if node.value is not None:
                 self._assign([node.target], node.value)
         elif isinstance(node, ast.AugAssign):
-            target = node.target
-            if not isinstance(target, ast.Name):
-                raise _part_changed(node)
-            old = ast.copy_location(ast.Name(target.id, ast.Load()), target)
-            value = ast.copy_location(ast.BinOp(old, node.op, node.value), node)
-            self._steps.prepare(value)
-            self._assign([target], value)
+            raise _part_changed(node)  # of a plain name it is written out by now
         elif isinstance(node, ast.If):
             self._if(node)
         elif isinstance(node, (ast.Expr, ast.Return)):
@@ -221,6 +216,22 @@ class Block:
 
 
 # -- parts of statements
+
+
+class _WritingOut(ast.NodeTransformer):
+    """Writes `x += 1` as `x = x + 1`, wherever it stands in an `if`."""
+
+    def visit_AugAssign(self, node: ast.AugAssign) -> ast.stmt:
+        """Called by `visit`; a part of a value stays as it is, to be refused."""
+        if not isinstance(node.target, ast.Name):
+            return node
+        old = ast.copy_location(ast.Name(node.target.id, ast.Load()), node.target)
+        value = ast.copy_location(ast.BinOp(old, node.op, node.value), node)
+        return ast.copy_location(ast.Assign([node.target], value), node)
+
+    def generic_visit(self, node: ast.AST) -> ast.AST:
+        """Called by `visit` for all others; no statement stands in an expression."""
+        return node if isinstance(node, ast.expr) else super().generic_visit(node)
 
 
 def _is_print(node: ast.stmt) -> bool:
