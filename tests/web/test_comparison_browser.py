@@ -32,6 +32,9 @@ def test_a_comparison_opens_quietly_fits_and_can_be_read(
     page.goto((tmp_path / "c.html").as_uri(), wait_until="load")
     overflow = page.evaluate("document.documentElement.scrollWidth - innerWidth")
     worst = page.evaluate(CONTRAST)
+    sideways = page.evaluate(
+        "[...document.querySelectorAll('.scroll')].filter(e => e.scrollWidth > e.clientWidth).length"
+    )
     drawn = page.evaluate("document.querySelectorAll('details[open] svg').length")
     page.close()
     assert said == []
@@ -39,3 +42,4 @@ def test_a_comparison_opens_quietly_fits_and_can_be_read(
     assert overflow <= 0
     assert worst[0] >= 4.5, worst
     assert drawn == 3
+    assert width < 1280 or sideways == 0

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from heddle.comparison.columns import Column
     from heddle.comparison.figures import Difference, Judged, StrategyFigures
     from heddle.comparison.outcome import Outcome
 
@@ -95,18 +96,26 @@ def _frame(caption: str, heads: Sequence[str], rows: Sequence[Markup], kind: str
 def _table(outcome: Outcome) -> Markup:
     marks = [best(outcome.figures, column) for column in COLUMNS]
     rows = [_strategy(own, marks) for own in outcome.figures.strategies]
-    heads = ("strategy", "runs", *(column.head for column in COLUMNS))
+    heads = (
+        "strategy",
+        "runs",
+        *(column.head.replace(" %", "\N{NO-BREAK SPACE}%") for column in COLUMNS),
+    )
     return _frame("Calls, tokens and cost: mean of a run", heads, rows, "strategies")
 
 
 def _strategy(own: StrategyFigures, marks: Sequence[frozenset[str]]) -> Markup:
     cells = (
         tag("td", tag("b", "★ ", column.text(own)) if own.strategy in mark else column.text(own),
-            class_="best" if own.strategy in mark else None)
+            class_=_tone(column, best=own.strategy in mark))
         for column, mark in zip(COLUMNS, marks, strict=True)
     )  # fmt: skip
     head = tag("th", tag("code", shorten(own.strategy, 40)), scope="row")
     return tag("tr", head, tag("td", f"{own.runs:,}"), *cells)
+
+
+def _tone(column: Column, *, best: bool) -> str | None:
+    return " ".join(["wraps"] * (column.head == "failed") + ["best"] * best) or None
 
 
 def _notes(outcome: Outcome) -> Markup:
