@@ -8,6 +8,8 @@ times with the same tools, the choice is made before anything is asked.
 
 A choice may narrow what a planning model reads in mid-run, and never widens it: once any tool has
 returned anything, who plans first stays with it, whatever tools return and however often they fail.
+Nor do failures in earlier runs widen it: there has to be a `later` of a planner that had read
+nothing. How long the results of earlier runs were does count, in what the two ways cost.
 
 Source: ours; the rule is "arguments or existence" (`boundary`). Beside it in the literature stand
 as-needed decomposition (ADaPT, arXiv 2311.05772) and lazy replanning (arXiv 2605.08477).
@@ -29,7 +31,7 @@ from heddle.strategies.rounds import plan_and_join
 from heddle.strategies.wording import prompt
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from heddle.plan.ir import Plan
     from heddle.strategies import Messages, Rounds, Verdict
@@ -125,7 +127,9 @@ def decide(
 ) -> Choice:
     """The way that is expected to cost less from here; what is written is paid for.
 
-    A way that is expected to end in time comes before one that is not.
+    Only plans widen: where no planner that had read nothing has marked a place with `later`, there
+    is no going step by step, whatever tools returned in earlier runs; and what failed in them does
+    not speak for it. A way that is expected to end in time comes before one that is not.
 
     Args:
         sizes: of the texts.
@@ -135,19 +139,32 @@ def decide(
     """
     shape = _shape(habit, draft)
     seen = _seen(shape) if draft is None else _shown(draft)
+    if not shape.conditional:
+        return Choice(DIALECT, (seen,))
     late = _too_late(shape, bounds)
     if late is not None:
         return late._replace(reasons=(seen, *late.reasons))
-    first, turns = plan_first(shape, sizes), stepwise(shape, sizes)
-    ahead = first.cost(_PRICES) * habit.factors.get("llmcompiler", 1.0)
-    beside = turns.cost(_PRICES) * habit.factors.get("parallel", 1.0)
-    what = "planning first"
-    if draft is not None:
-        paid = Bill(sizes.prompt, 0.0, draft.steps * sizes.step, 1)
-        ahead -= paid.cost(_PRICES)
-        first, what = first.without(paid), "going on with the plan"
+    paid = Bill(sizes.prompt, 0.0, draft.steps * sizes.step, 1) if draft else Bill(0, 0, 0, 0)
+    first, turns = plan_first(shape, sizes).without(paid), stepwise(shape, sizes)
+    what = "going on with the plan" if draft else "planning first"
     expected = f"{what} is expected to take {_tokens(first)}, step by step {_tokens(turns)}"
-    return Choice(DIALECT if ahead <= beside else "parallel", (seen, expected))
+    learned = _costs(shape, sizes, habit.factors)
+    undisturbed = _costs(shape._replace(failing=0.0), sizes, {})
+    due = paid.cost(_PRICES)
+    dearer = all(ahead - due > beside for ahead, beside in (learned, undisturbed))
+    return Choice("parallel" if dearer else DIALECT, (seen, expected))
+
+
+def _costs(shape: Shape, sizes: Sizes, factors: Mapping[str, float]) -> tuple[float, float]:
+    """What planning first and going step by step are expected to cost.
+
+    Args:
+        shape: of the task.
+        sizes: of its texts.
+        factors: by which earlier runs were off.
+    """
+    ahead = plan_first(shape, sizes).cost(_PRICES) * factors.get(DIALECT, 1.0)
+    return ahead, stepwise(shape, sizes).cost(_PRICES) * factors.get("parallel", 1.0)
 
 
 def _too_late(shape: Shape, bounds: Bounds) -> Choice | None:

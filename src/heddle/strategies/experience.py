@@ -121,7 +121,7 @@ class Habit:
         return min(1.0, self.laters / self.trials) if self.trials else 0.0
 
     def looked(self, draft: Evidence) -> None:
-        """A plan was looked at, and given up: what it showed is known all the same."""
+        """A first plan shows what could not be planned; nobody had read a result."""
         self.since = 0
         self.laters = _FADING * self.laters + draft.laters
         self.trials = _FADING * self.trials + draft.below
@@ -151,8 +151,7 @@ class Habit:
         self._mean("action", written(sample_steps))
         if planned:
             self._mean("step", written(sample_steps, notes=True))
-            self.laters = _FADING * self.laters + seen.laters
-            self.trials = _FADING * self.trials + max(seen.below - seen.laters, seen.laters)
+            self.looked(evidence(_first_plan(steps)))
 
     def costed(self, strategy: str, factor: float) -> None:
         """A way has cost so many times what the model says of it."""
@@ -162,6 +161,12 @@ class Habit:
     def _mean(self, name: str, value: float) -> None:
         before = getattr(self, name)
         setattr(self, name, before + (value - before) / self.weight)
+
+
+def _first_plan(steps: Sequence[StepState]) -> list[Step]:
+    """The steps of the plan that was written before anything was read."""
+    first = min((state.round for state in steps), default=1)
+    return [state.step for state in steps if state.round == first and state.step is not None]
 
 
 class Experience:
