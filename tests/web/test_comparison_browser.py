@@ -33,7 +33,8 @@ def test_a_comparison_opens_quietly_fits_and_can_be_read(
     overflow = page.evaluate("document.documentElement.scrollWidth - innerWidth")
     worst = page.evaluate(CONTRAST)
     sideways = page.evaluate(
-        "[...document.querySelectorAll('.scroll')].filter(e => e.scrollWidth > e.clientWidth).length"
+        "[...document.querySelectorAll('.scroll')].filter(e => e.scrollWidth > e.clientWidth)"
+        ".length"
     )
     drawn = page.evaluate("document.querySelectorAll('details[open] svg').length")
     page.close()
