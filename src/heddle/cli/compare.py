@@ -9,6 +9,7 @@ import click
 from heddle.cli import options
 from heddle.cli.ask import refuse_without_planner
 from heddle.cli.comparison_setup import (
+    about_tools,
     questions_of,
     refuse_effects,
     results_path,
@@ -166,7 +167,9 @@ def compare(
     limits = options.limits(None, timeout, per_provider, rpm)
     models = {"model": model, "planner_model": planner_model, "joiner_model": joiner_model}
     settings = settings_of(questions, models, tools, limits, instruction, concurrency)
-    results = ResultsFile(results_path(output, questions.name, settings), settings)
+    results = ResultsFile(
+        results_path(output, questions.name, settings), settings, about_tools(tools)
+    )
     asked = options.models(model, planner_model, joiner_model)
     agents = agents_of(strategies, asked, tools, limits)
     with results.claimed():

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from heddle.tools.function import Tool
 
 __all__ = [
+    "about_tools",
     "questions_of",
     "refuse_effects",
     "results_path",
@@ -136,6 +137,13 @@ def settings_of(
         "rpm": dict(limits.requests_per_minute),
         "version": heddle_version(),
     }
+
+
+def about_tools(tools: Sequence[Tool]) -> dict[str, Any]:
+    """What the results file says of the tools, for those who read it."""
+    from heddle.plan.spec import spec_to_json
+
+    return {"tools": [spec_to_json(tool.spec) for tool in tools]}
 
 
 def results_path(output: str | None, name: str, settings: Mapping[str, Any]) -> Path:

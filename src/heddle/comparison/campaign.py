@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from heddle.agent import Agent
 from heddle.comparison.records import record_of
+from heddle.comparison.traces import trace_of
 from heddle.errors import ConfigError, ModelError
 from heddle.models.openai import OpenAIModel
 from heddle.models.prices import cost_usd
@@ -173,7 +174,8 @@ class Campaign:
             raise ConfigError(message, code=error.code, hint=error.hint) from error
         spent = tuple(place for place in self._replayed() if place not in before)
         before_it = self.results.records.get(key)  # a failed run, whose rows are spent too
-        record = record_of(key, result, (*(before_it.replayed if before_it else ()), *spent))
+        spent = (*(before_it.replayed if before_it else ()), *spent)
+        record = record_of(key, result, spent, trace_of(text, question, result))
         self._keep(record, result.error)
         return record
 

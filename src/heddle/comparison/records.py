@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 from heddle.engine.state import fold
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from heddle.engine.result import RunResult
     from heddle.engine.state import RunState
@@ -52,6 +52,7 @@ class RunRecord:
         replayed: rows of recordings that it used up, as FILE:LINE.
         chosen: the strategy that came to the answer, where the one that was asked chose another.
         reasons: why it was chosen.
+        trace: its plans and what came of their steps (`traces`); None where that was not kept.
     """
 
     question: str
@@ -78,6 +79,7 @@ class RunRecord:
     replayed: tuple[str, ...] = ()
     chosen: str = ""
     reasons: tuple[str, ...] = ()
+    trace: Mapping[str, Any] | None = None
 
     @property
     def way(self) -> str:
@@ -95,7 +97,12 @@ class RunRecord:
         return bool(self.code)
 
 
-def record_of(key: Key, result: RunResult, replayed: tuple[str, ...] = ()) -> RunRecord:
+def record_of(
+    key: Key,
+    result: RunResult,
+    replayed: tuple[str, ...] = (),
+    trace: Mapping[str, Any] | None = None,
+) -> RunRecord:
     """What is kept of a run. Cost: linear in its events."""
     state = fold(result.events)
     usage, timing, error = result.usage, result.timing, result.error
@@ -124,6 +131,7 @@ def record_of(key: Key, result: RunResult, replayed: tuple[str, ...] = ()) -> Ru
         replayed=replayed,
         chosen=result.strategy if chose else "",
         reasons=result.reasons if chose else (),
+        trace=trace,
     )
 
 
@@ -162,6 +170,7 @@ def record_from_json(value: object) -> RunRecord:
     row = cast("dict[str, Any]", value)
     row.setdefault("chosen", "")  # files of before it was kept
     row.setdefault("reasons", [])
+    row.setdefault("trace", None)
     wanted = {field.name for field in fields(RunRecord)}
     if row.keys() != wanted:
         odd = sorted(row.keys() ^ wanted)
@@ -186,6 +195,7 @@ _KINDS: dict[str, Any] = {
     "bars": list,
     "replayed": list,
     "reasons": list,
+    "trace": (dict, type(None)),
 }
 
 

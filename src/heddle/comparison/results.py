@@ -43,6 +43,7 @@ class ResultsFile:
     Args:
         path: made when the first run is added.
         settings: what shaped the runs; a file with others is refused.
+        about: what else the first line says, for readers.
 
     Attributes:
         records: by key, in the order of the file.
@@ -51,9 +52,12 @@ class ResultsFile:
         ConfigError: `other-settings`, `bad-results` (the line is named) or `unwritable-results`.
     """
 
-    def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
+    def __init__(
+        self, path: Path, settings: Mapping[str, Any], about: Mapping[str, Any] | None = None
+    ) -> None:
         self.path = path
         self.settings = dict(settings)
+        self._about = dict(about or {})
         self.records: dict[Key, RunRecord] = {}
         self._whole = 0  # bytes up to the end of the last whole line
         self._read()
@@ -87,7 +91,7 @@ class ResultsFile:
         text = _line(record_to_json(record))
         if not self._whole:
             head = {"heddle_compare": FORMAT, "hash": settings_hash(self.settings)}
-            text = _line({**head, "settings": self.settings}) + text
+            text = _line({**head, "settings": self.settings, **self._about}) + text
         self._append(text.encode())
         self.records[record.key] = record
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["EFFECTS", "Effect", "Schema", "ToolSpec"]
+__all__ = ["EFFECTS", "Effect", "Schema", "ToolSpec", "spec_from_json", "spec_to_json"]
 
 Schema: TypeAlias = "Mapping[str, Any]"
 Effect: TypeAlias = Literal["pure", "read", "idempotent", "write"]
@@ -62,3 +62,30 @@ class ToolSpec:
     def __post_init__(self) -> None:
         object.__setattr__(self, "effectful", self.effect in ("idempotent", "write"))
         object.__setattr__(self, "fuses", self.fuse and not self.effectful)
+
+
+def spec_to_json(spec: ToolSpec) -> dict[str, Any]:
+    """What a planner may know of a tool, as JSON."""
+    found: dict[str, Any] = {
+        "name": spec.name,
+        "description": spec.description,
+        "parameters": dict(spec.parameters),
+        "effect": spec.effect,
+    }
+    return found if spec.result is None else {**found, "result": dict(spec.result)}
+
+
+def spec_from_json(value: object) -> ToolSpec:
+    """A tool as `spec_to_json` gives it.
+
+    Raises:
+        ValueError: it is none; the message says which part.
+    """
+    row = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+    name, text, takes = row.get("name"), row.get("description", ""), row.get("parameters")
+    if not (isinstance(name, str) and isinstance(text, str) and isinstance(takes, dict)):
+        raise ValueError("a tool has a name, a description and parameters")
+    result, effect = row.get("result"), row.get("effect", "write")
+    if effect not in EFFECTS or not (result is None or isinstance(result, dict)):
+        raise ValueError(f"the tool {name!r} has an effect or a result that is none")
+    return ToolSpec(name, text, cast("Schema", takes), cast("Schema | None", result), effect)
