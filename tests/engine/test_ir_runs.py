@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import heddle
-from heddle.engine.events import RunFinished
+from heddle.engine.events import RunFinished, StepStarted
 from heddle.plan.limits import Limits
 from heddle.testing.clock import run_virtual
 
@@ -127,3 +127,43 @@ def test_a_call_may_be_equal_to_one_of_a_map_that_is_over() -> None:
     )
     assert [step.value for step in result.steps] == [[True, False], False, [False, True, False]]
     assert [step.attempts for step in result.steps] == [2, 0, 0]
+
+
+# -- nested plans and named resources ----------------------------------------------------------------
+
+
+def expand(id: str, plan: dict[str, Any], **rest: Any) -> dict[str, Any]:
+    return step(id, "expand", {"plan": {"$literal": plan}}, **rest)
+
+
+def starts(result: Any) -> list[str]:
+    return [event.step for event in result.events if isinstance(event, StepStarted)]
+
+
+def test_a_nested_step_does_not_wait_for_one_that_waits_for_its_plan() -> None:
+    nested = steps(step("1", "look", {"x": 1}, writes=["db"]))
+    result = run(
+        steps(
+            step("1", "look", {"x": 0}),
+            expand("2", nested, after=["1"]),
+            step("3", "look", {"x": ref("2")}, writes=["db"]),
+        )
+    )
+    assert said(result) == ("succeeded", None, 0, 1)
+
+
+def test_a_nested_step_uses_a_resource_in_the_place_of_the_step_that_expands_it() -> None:
+    inner = steps(step("1", "look", {"x": 2}, writes=["db"]))
+    nested = steps(expand("1", inner), step("2", "look", {"x": 3}, reads=["db"]))
+    result = run(
+        steps(
+            step("1", "look", {"x": 0}),
+            step("2", "look", {"x": 1}, writes=["db"], after=["1"]),
+            expand("3", nested),
+            step("4", "look", {"x": 4}, writes=["db"]),
+            step("5", "look", {"x": 5}),
+        )
+    )
+    order = [id for id in starts(result) if id not in ("1", "3", "5", "2.1")]
+    assert order == ["2", "3.1", "2.2", "4"]
+    assert result.timing.total_s == 5

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from heddle.engine.node import Node
+    from heddle.engine.resources import Resources
 
 __all__ = ["Gate", "Origins"]
 
@@ -19,14 +20,19 @@ Origins: TypeAlias = "Callable[[str], tuple[int, int, str]]"
 class Gate:
     """Whether the effects of one round may start.
 
+    Args:
+        resources: named resources as the round's steps see them.
+
     Attributes:
+        resources: the same.
         origins: where effects come from; None while they may not start.
         waiting: effectful steps that are ready but for this.
     """
 
-    __slots__ = ("_asking", "_verdict", "origins", "waiting")
+    __slots__ = ("_asking", "_verdict", "origins", "resources", "waiting")
 
-    def __init__(self) -> None:
+    def __init__(self, resources: Resources) -> None:
+        self.resources = resources
         self.origins: Origins | None = None
         self.waiting: list[Node] = []
         self._verdict: bool | None = None

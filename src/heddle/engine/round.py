@@ -20,7 +20,6 @@ from heddle.engine.events import (
     PlanRejected,
     StepAccepted,
 )
-from heddle.engine.gate import Gate
 from heddle.plan.canonical import encode, plan_hash, prefix_hash
 from heddle.plan.findings import Finding
 from heddle.plan.ir import MISSING, Hole, Plan, Ref, Step, dependencies, nodes_of
@@ -74,7 +73,7 @@ class Round:
         self._max_holes = max_holes
         self._max_width = max_width
         self._contradicted: set[str] = set()  # ids that were accepted, and then taken back
-        self._gate = Gate() if parent else scheduler.hold()
+        self._gate = scheduler.nest(parent) if parent else scheduler.hold()
         log.emit(PlanProposed(log.now(), plan.round, plan.dialect, parent))
 
     @property

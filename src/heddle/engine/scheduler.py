@@ -122,7 +122,7 @@ class Scheduler:
         self._maps = Maps(
             self._nodes, log, self._lookup, self._queue, self._attempts, limits.concurrency, self
         )  # fmt: skip
-        self._gate = Gate()  # that of the round which arrives
+        self._gate = Gate(self._resources)  # that of the round which arrives
         self._expansions = Expansions(self, log, self._lookup, self._attempts)
         self._expand_spec = specs.get(EXPAND_SPEC.name)
         self._unfinished = 0
@@ -150,8 +150,8 @@ class Scheduler:
         Raises:
             ValueError: the id is taken.
         """
-        self._new_node(id, gate)
-        self._resources.reserve(id)
+        node = self._new_node(id, gate)
+        node.gate.resources.reserve(id)
 
     def add(self, step: Step, gate: Gate | None = None) -> None:
         """Accept a step, or fill the place reserved for it; start it as soon as it may start.
@@ -174,12 +174,14 @@ class Scheduler:
         if node is not None:
             if node.step is not None or node.status != "waiting":
                 raise ValueError(f"step {step.id} was added before")
-            order = self._resources.filled(step)
+            order = node.gate.resources.filled(step)
         else:
             node = self._new_node(step.id, gate)
             if step.reads or step.writes:
-                order = self._resources.used(step)
+                order = node.gate.resources.used(step)
         node.spec = self._specs[step.tool]
+        if node.spec is self._expand_spec:  # its plan may use anything
+            node.gate.resources.reserve(step.id)
         node.step = step
         node.gates = self._queue.gates(step.tool)
         self._at = self._now()
@@ -254,10 +256,18 @@ class Scheduler:
 
     def hold(self) -> Gate:
         """Another plan begins to arrive: its effects wait for a `release` of this gate."""
-        self._gate = Gate()
+        self._gate = Gate(self._resources)
         self._sharing.world_changed()
         self._queue.unrank()
         return self._gate
+
+    def nest(self, id: str) -> Gate:
+        """A plan that this step expands begins to arrive; named resources order it by that place.
+
+        Raises:
+            KeyError: no such step, or none that expands plans.
+        """
+        return Gate(self._nodes[id].gate.resources.within(id))
 
     def withhold(self, status: Status, code: str, gate: Gate | None = None) -> None:
         """The plan's effects will not happen: its effectful steps end without having started."""
