@@ -26,6 +26,11 @@ def test_whoever_wrote_no_step_is_shown_one_of_that_dialect(dialect):
     )
 
 
+def test_whoever_names_the_wrong_dialect_is_told_the_right_one():
+    (finding,) = parse('1. search("a")', "rewoo").findings
+    assert finding.hint == "the text looks like the llmcompiler dialect: read it as that"
+
+
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_an_empty_id_fits_no_dialect(dialect):
     assert not dialect_named(dialect).fits("")

@@ -192,12 +192,15 @@ def _empty(text: str, name: str | None) -> Finding:
         Origin(1, 1),
         "empty-plan" if name or not lines else "unknown-dialect",
         "the text holds no step" if lines else "the text is empty",
-        hint=_how_it_reads(name),
+        hint=_remedy(text, name),
         snippet=lines[0][:120] if lines else "",
     )
 
 
-def _how_it_reads(name: str | None) -> str:
+def _remedy(text: str, name: str | None) -> str:
+    other = recognise(text)
+    if name is not None and other not in (None, name):
+        return f"the text looks like the {other} dialect: read it as that"
     if name is not None:
         return f"in the {name} dialect a step reads {EXAMPLES[name]}"
     others = ", ".join(EXAMPLES)
