@@ -235,7 +235,7 @@ class Conversation:
             return
         scheduler = self._shop.scheduler
         enough = self._policy.enough(ends := sinks(plan))
-        if enough is not None and not any(self._shop.specs[s.tool].effectful for s in plan.steps):
+        if enough is not None and not any(map(self._shop.may_change, plan.steps)):
             await scheduler.wait(ends, enough)
             if not scheduler.idle:
                 scheduler.cancel("enough results are there", code="not-needed")

@@ -129,7 +129,7 @@ def test_a_call_may_be_equal_to_one_of_a_map_that_is_over() -> None:
     assert [step.attempts for step in result.steps] == [2, 0, 0]
 
 
-# -- nested plans and named resources ----------------------------------------------------------------
+# -- nested plans ----------------------------------------------------------------------------------
 
 
 def expand(id: str, plan: dict[str, Any], **rest: Any) -> dict[str, Any]:
@@ -167,3 +167,24 @@ def test_a_nested_step_uses_a_resource_in_the_place_of_the_step_that_expands_it(
     order = [id for id in starts(result) if id not in ("1", "3", "5", "2.1")]
     assert order == ["2", "3.1", "2.2", "4"]
     assert result.timing.total_s == 5
+
+
+def test_effects_of_a_nested_plan_happen_though_the_output_does_not_need_them() -> None:
+    late = steps(step("1", "look", {"x": 1}), step("2", "send", {"to": ref("1")}))
+    deep = steps(step("1", "flag", {"x": 1}), expand("2", late), output=ref("1"))
+    for nested in (late, deep):
+        plan = steps(
+            step("1", "flag", {"x": 1}),
+            expand("2", nested),
+            step("3", "send", {"to": 3}),
+            output=ref("1"),
+        )
+        assert said(run(plan)) == ("succeeded", None, 0, True)
+        assert sent == [3, 1]
+
+
+def test_an_expansion_that_can_change_nothing_ends_with_the_output() -> None:
+    nested = steps(step("1", "look", {"x": 1}))
+    result = run(steps(step("1", "flag", {"x": 1}), expand("2", nested), output=ref("1")))
+    assert said(result) == ("succeeded", None, 0, True)
+    assert result.timing.total_s < 1

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from heddle.engine.slots import Slots
     from heddle.models.protocol import Model
     from heddle.plan.findings import Finding
+    from heddle.plan.ir import Step
     from heddle.plan.spec import ToolSpec
     from heddle.tools.function import Tool
 
@@ -217,6 +218,15 @@ class Workshop:
             if not watch.expired():
                 raise
 
+    def may_change(self, step: Step) -> bool:
+        """Whether a step may change the world; one that expands a plan may where the ceiling does.
+
+        Cost: linear in the first plan, for a step that expands one.
+        """
+        if step.tool != EXPAND_SPEC.name:
+            return self.specs[step.tool].effectful
+        return any(self.specs[first.tool].effectful for first in self.plans[0].steps)
+
     async def wait_for_output(self, plan: Plan) -> None:
         """Wait for what the plan's output and its effects need; stop the rest, which nobody needs.
 
@@ -226,7 +236,7 @@ class Workshop:
         if plan.output is None or not goals:
             await self.scheduler.wait([step.id for step in plan.steps])
             return
-        effects = [step.id for step in plan.steps if self.specs[step.tool].effectful]
+        effects = [step.id for step in plan.steps if self.may_change(step)]
         await self.scheduler.wait(cone(plan, [*goals, *effects]))
         if not self.scheduler.idle:
             self.scheduler.cancel("the answer needs no more", code="not-needed")

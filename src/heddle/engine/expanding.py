@@ -169,6 +169,6 @@ class Expander:
         goals = output_ids(plan)
         if plan.output is None or not goals:
             return [step.id for step in plan.steps]
-        specs = self._shop.specs
-        wanted = cone(plan, [*goals, *(s.id for s in plan.steps if specs[s.tool].effectful)])
+        changing = [step.id for step in plan.steps if self._shop.may_change(step)]
+        wanted = cone(plan, [*goals, *changing])
         return [step.id for step in plan.steps if step.id in wanted]
