@@ -14,7 +14,18 @@ import sys
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from bench import client, engine, imports, makespan, peers, streaming
+from bench import (
+    client,
+    engine,
+    imports,
+    makespan,
+    overhead,
+    parsing,
+    peers,
+    published,
+    streaming,
+    walls,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -95,12 +106,61 @@ def import_rows(quick: bool) -> Iterator[Row]:
     yield Row("import heddle over import asyncio", found["heddle"], 2.0, 1.2, "×", found)
 
 
+def wall_rows(quick: bool) -> Iterator[Row]:
+    """Wall time of strategies over its bound, with real sockets."""
+    rows = walls.measured(walls.grid(quick=quick))
+    found = walls.summary([row for row in rows if row["strategy"] != "httpx2"])
+    bar = 1 / walls.BAR
+    middle = 1 / min(strategy["median"] for strategy in found.values())
+    worst = 1 / min(strategy["worst"] for strategy in found.values())
+    yield Row("wall time over its bound, median cell, worst strategy", middle, bar, 1.01, "×", rows)
+    yield Row("wall time over its bound, worst cell, worst strategy", worst, bar, 1.01, "×", found)
+
+
+def published_rows(quick: bool) -> Iterator[Row]:
+    """Planning first against parallel calls."""
+    area = published.REGION
+    found = published.two_levels(area, first_s=0.6, tokens_per_s=60, tool_s=1.0)
+    yield Row(
+        "seconds of llmcompiler over parallel, two levels of four calls, the published Movie's "
+        "texts, 60 tokens/s, tools of 1 s",
+        1 / found["ratio"],
+        1 / 1.3,
+        1 / 1.5,
+        "×",
+        None if quick else published.region(area),
+    )
+
+
+def overhead_rows(quick: bool) -> Iterator[Row]:
+    """CPU of strategies."""
+    found = overhead.overhead_ms(2, 2) if quick else overhead.overhead_ms()
+    turns = max(found[strategy]["over_ms"] for strategy in ("react", "parallel"))
+    name = "CPU of a turn beyond bare httpx2, its tool calls included, react or parallel"
+    yield Row(name, turns, 2.0, 1.0, "ms", found)
+
+
+def parsing_rows(quick: bool) -> Iterator[Row]:
+    """Growth of reading."""
+    found = parsing.costs(quick=quick)
+    plans = max(row["ratio"] for row in found if row["text"] == "plan")
+    hurtful = max(row["ratio"] for row in found if row["text"] != "plan")
+    yield Row(
+        "CPU to read a KB of a plan, 1 MB over 10 KB, worst dialect", plans, 1.3, 1.1, "×", found
+    )
+    yield Row("the same, texts made to hurt, worst of all", hurtful, 1.3, 1.1, "×", None)
+
+
 PARTS: dict[str, Callable[[bool], Iterator[Row]]] = {
     "imports": import_rows,
     "engine": engine_rows,
     "makespan": makespan_rows,
     "streaming": streaming_rows,
     "client": client_rows,
+    "parsing": parsing_rows,
+    "published": published_rows,
+    "overhead": overhead_rows,
+    "walls": wall_rows,
 }
 
 

@@ -55,7 +55,7 @@ async def _requests(strategy: str) -> list[dict[str, Any]]:
         return provider.requests
 
 
-async def _bare(client: Any, url: str, bodies: list[dict[str, Any]]) -> None:
+async def bare(client: Any, url: str, bodies: list[dict[str, Any]]) -> None:
     """The same requests by hand: lines, JSON, joined texts."""
     for body in bodies:
         texts: list[str] = []
@@ -75,7 +75,7 @@ async def _taking_turns(base_url: str, strategy: str, repeats: int, times: int) 
     bodies = await _requests(strategy)
     model = OpenAIModel("any", base_url=base_url)
     over: list[float] = []
-    bare: list[float] = []
+    plain: list[float] = []
     async with httpx2.AsyncClient(timeout=60) as client:
         for turn in range(repeats + 1):
             began = time.process_time()
@@ -83,17 +83,17 @@ async def _taking_turns(base_url: str, strategy: str, repeats: int, times: int) 
                 await asked(strategy, World(*SHAPE), model)
             between = time.process_time()
             for _ in range(times):
-                await _bare(client, f"{base_url}/chat/completions", bodies)
+                await bare(client, f"{base_url}/chat/completions", bodies)
             ended = time.process_time()
             calls = times * len(bodies) / 1e3
             if turn:  # the first turn opens connections and imports modules
                 over.append((between - began - (ended - between)) / calls)
-                bare.append((ended - between) / calls)
+                plain.append((ended - between) / calls)
     await model.aclose()
     return {
         "calls": len(bodies),
         "over_ms": statistics.median(over),
-        "httpx2_ms": statistics.median(bare),
+        "httpx2_ms": statistics.median(plain),
     }
 
 

@@ -3,7 +3,8 @@
 Each cell of the grid is one task, asked once by each strategy from a simulated provider on
 loopback, which says its first token after a while and the others at a pace. What is printed is
 bound over measured, so that 1 is perfect. `bench.bounds` derives the bounds; the same in virtual
-time is a test, in which they are met exactly.
+time is a test, in which they are met exactly. What is lost here is CPU, the provider's included
+(it runs in this process), and the machine: `httpx2` is the request of `direct` sent without heddle.
 
     python -m bench.walls [--quick] [--json]
 """
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from bench.bounds import bound_s, over_http
 from bench.formulas import STRATEGIES, asked
 from bench.over_http import replies_of
+from bench.overhead import bare
 from heddle.models.openai import OpenAIModel
 from heddle.testing.provider import SimulatedProvider
 from heddle.testing.world import Sizes, World
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from bench.bounds import Spoken
 
 BAR = 0.97
+WAYS = (*STRATEGIES, "httpx2")
 SIZES = Sizes(action=90, step=70, observation=40, answer=80)
 
 
@@ -76,25 +79,43 @@ class _Stage:
 
 
 async def _measured(cells: list[Cell], tries: int) -> list[dict[str, Any]]:
+    import httpx2
+
     stage = _Stage()
     rows: list[dict[str, Any]] = []
-    async with SimulatedProvider(stage) as provider:
+    async with SimulatedProvider(stage) as provider, httpx2.AsyncClient(timeout=60) as client:
         model = OpenAIModel("any", base_url=provider.base_url)
-        for strategy in STRATEGIES:  # opens a connection and imports what is imported late
-            await asked(strategy, World(sizes=SIZES), model)
-        for cell, strategy in itertools.product(cells, STRATEGIES):
+
+        async def run(strategy: str, world: World) -> float:
+            if strategy == "httpx2":
+                return await _bare_s(client, provider)
+            result, seconds = await asked(strategy, world, model)
+            if strategy != "direct" and not world.is_right(result.answer):
+                raise AssertionError(f"{strategy} came to a wrong answer: {result.answer!r}")
+            return seconds
+
+        for strategy in WAYS:  # opens a connection and imports what is imported late
+            await run(strategy, World(sizes=SIZES))
+        for cell, strategy in itertools.product(cells, WAYS):
             ratios: list[float] = []
             for _ in range(tries):
                 world = World(cell.width, cell.depth, tool_s=cell.tool_s, sizes=SIZES)
                 stage.begin(world, cell)
-                result, seconds = await asked(strategy, world, model)
-                if strategy != "direct" and not world.is_right(result.answer):
-                    raise AssertionError(f"{strategy} came to a wrong answer: {result.answer!r}")
-                ratios.append(bound_s(strategy, world, stage.spoken) / seconds)
-            row = {**cell._asdict(), "strategy": strategy, "seconds": seconds}
+                seconds = await run(strategy, world)
+                bound = bound_s("direct" if strategy == "httpx2" else strategy, world, stage.spoken)
+                ratios.append(bound / seconds)
+            row = {**cell._asdict(), "strategy": strategy, "bound_s": bound}
             rows.append({**row, "bound_over_measured": statistics.median(ratios)})
         await model.aclose()
     return rows
+
+
+async def _bare_s(client: Any, provider: SimulatedProvider) -> float:
+    """Seconds of the first request that was ever made, which is that of `direct`, sent by hand."""
+    now = asyncio.get_running_loop().time
+    began = now()
+    await bare(client, f"{provider.base_url}/chat/completions", provider.requests[:1])
+    return now() - began
 
 
 def measured(cells: list[Cell], tries: int = 1) -> list[dict[str, Any]]:
@@ -110,7 +131,7 @@ def measured(cells: list[Cell], tries: int = 1) -> list[dict[str, Any]]:
 def summary(rows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
     """By strategy: the median and the worst cell, and the share of cells that meet the bar."""
     found: dict[str, dict[str, float]] = {}
-    for strategy in STRATEGIES:
+    for strategy in WAYS:
         ratios = [row["bound_over_measured"] for row in rows if row["strategy"] == strategy]
         found[strategy] = {
             "median": statistics.median(ratios),
