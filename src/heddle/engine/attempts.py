@@ -21,7 +21,7 @@ from heddle.plan.canonical import hash_of
 from heddle.tools.function import Metered
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 
     from heddle.engine.events import Status
     from heddle.engine.executor import Executor
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from heddle.engine.node import Node
     from heddle.engine.queue import ReadyQueue
     from heddle.engine.sharing import Sharing
+    from heddle.engine.slots import Lease
     from heddle.plan.ir import Step
     from heddle.plan.limits import Limits
     from heddle.plan.spec import ToolSpec
@@ -74,7 +75,9 @@ class Attempts:
         in_flight: steps that hold a slot of the run, those included whose tool ignores that
             nobody waits for it any more.
         peak: the most that were in flight at once.
+        calls: attempts that have begun.
         deadlines: the run's deadlines.
+        spare: called when every ready step that finds a slot has one, while `speculating`.
     """
 
     def __init__(
@@ -90,6 +93,9 @@ class Attempts:
     ) -> None:
         self.in_flight = 0
         self.peak = 0
+        self.calls = 0
+        self.spare: Callable[[], None] | None = None
+        self.speculating = False
         self.deadlines = Deadlines(log.now)
         self._call = executor.call
         self._call_many: CallMany | None = getattr(executor, "call_many", None)
@@ -119,6 +125,8 @@ class Attempts:
             node.task = worker
             self._workers.add(worker)
             worker.add_done_callback(self._worker_ended)
+        if self.speculating and self.spare is not None:
+            self.spare()
 
     def pump_soon(self) -> None:
         """Pump in the loop's next turn: the caller may be in the midst of taking slots."""
@@ -151,7 +159,7 @@ class Attempts:
                 await self._work_together(node, task, self._call_many)
                 kept = not task.cancelling()
                 node = self._next() if kept and queue.ready else None
-                if queue.ready:
+                if queue.ready or self.speculating:
                     self.pump_soon()
                 continue
             node.attempt += 1
@@ -179,7 +187,7 @@ class Attempts:
             if kept and turns % _TURN == 0:
                 await asyncio.sleep(0)
             node = self._next() if kept and queue.ready else None
-            if queue.ready and self.in_flight < self._limits.concurrency:
+            if self.speculating or (queue.ready and self.in_flight < self._limits.concurrency):
                 self.pump_soon()  # not at once: this worker may get to them before the loop does
 
     def _args(self, node: Node, step: Step) -> dict[str, Any]:
@@ -240,6 +248,7 @@ class Attempts:
     def _begin(self, node: Node, step: Step) -> float:
         """The attempt begins: say so, and set its deadline."""
         started = self._now()
+        self.calls += 1
         node.begun = True
         self._log.emit((STARTED, started, node.id, node.attempt, node.element))
         seconds = step.timeout_s or self._timeouts[step.tool]
@@ -306,6 +315,49 @@ class Attempts:
         if task is not None:
             task.cancel()
         self.pump()
+
+    # -- calls that no step has asked for yet --------------------------------------------------
+
+    def seconds(self, step: Step) -> float | None:
+        """The time that one attempt has; None for any."""
+        return step.timeout_s or self._timeouts[step.tool]
+
+    def lend(self, call: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """A task that holds a slot of the run until `give_back`, or `returned`."""
+        self.in_flight += 1
+        self.peak = max(self.peak, self.in_flight)
+        task = self._loop.create_task(call)
+        self._workers.add(task)
+        task.add_done_callback(self._worker_ended)
+        return task
+
+    def give_back(self, leases: Iterable[Lease]) -> None:
+        """A call that was lent its slots has returned."""
+        self.in_flight -= 1
+        for lease in leases:
+            lease.release()
+        self.pump_soon()
+
+    def take_over(
+        self, node: Node, task: asyncio.Task[None], leases: list[Lease], started: float
+    ) -> None:
+        """A call in flight that was lent its slots is now the attempt of a step."""
+        node.task, node.leases = task, leases
+        seconds = self.seconds(node.step)  # type: ignore[arg-type]  # only steps are started
+        if seconds is not None:
+            node.deadline = self.deadlines.add(started + seconds, self._expire, node)
+
+    def returned(self, node: Node, value: Any, error: BaseException | None, started: float) -> None:
+        """What came of a call that was taken over."""
+        kept = node.status == "running"
+        self._let_go(node)
+        if kept and error is not None:
+            self._outcomes.failed(node, error)
+        elif kept:
+            self._outcomes.succeeded(node, value, started)
+        elif error is None:
+            self._tell_late(node, value)
+        self.pump_soon()
 
     async def close(self) -> int:
         """Wait for the workers, but no longer than `grace_s`; how many are left behind."""

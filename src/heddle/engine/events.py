@@ -393,7 +393,12 @@ class SpeculationStarted(NamedTuple):
 
 
 class SpeculationEnded(NamedTuple):
-    """A speculation was adopted by a step, or discarded (step "")."""
+    """A speculation was adopted by a step, or discarded (step "").
+
+    Attributes:
+        outcome: see `speculation`; `contradicted` is a step that had been started before the plan's
+            text took it back, and which has no SpeculationStarted.
+    """
 
     at: float
     key: str

@@ -16,7 +16,7 @@ from heddle.engine.events import TERMINAL
 from heddle.engine.slots import LocalSlots
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from heddle.engine.estimates import Estimates
     from heddle.engine.node import Node
@@ -133,6 +133,23 @@ class ReadyQueue:
         for gate in node.gates:  # there may be room for one more
             self._unpark(gate)
         return True
+
+    def spare_slots(self, node: Node) -> list[Lease] | None:
+        """A slot at each gate of a step that is not ready yet; None if one is shut."""
+        leases: list[Lease] = []
+        for gate in node.gates:
+            slots, name = self._slots_of(gate)
+            lease = slots.try_acquire(name)
+            if lease is None:
+                for held in leases:
+                    held.release()
+                return None
+            leases.append(lease)
+        return leases
+
+    def wanted(self, gates: Iterable[str]) -> bool:
+        """Whether a step is parked at one of these gates."""
+        return any(self._parked.get(gate) for gate in gates)
 
     def _slots_of(self, gate: str) -> tuple[Slots, str]:
         kind, _, name = gate.partition(":")

@@ -44,6 +44,7 @@ from heddle.engine.queue import ReadyQueue
 from heddle.engine.resources import Resources
 from heddle.engine.sharing import Sharing
 from heddle.engine.slots import LocalSlots
+from heddle.engine.speculation import Speculation
 from heddle.errors import HeddleError, ToolFailed
 from heddle.plan.canonical import sound
 from heddle.plan.ir import MISSING, Item
@@ -122,6 +123,11 @@ class Scheduler:
         self._maps = Maps(
             self._nodes, log, self._lookup, self._queue, self._attempts, limits.concurrency, self
         )  # fmt: skip
+        self._speculation = Speculation(
+            self._nodes, executor, log, limits, self._queue, self._lookup, self._sharing,
+            self._attempts, self, run_id,
+        )  # fmt: skip
+        self._guesses = self._speculation.guesses
         self._gate = Gate(self._resources)  # that of the round which arrives
         self._expansions = Expansions(self, log, self._lookup, self._attempts)
         self._expand_spec = specs.get(EXPAND_SPEC.name)
@@ -235,6 +241,8 @@ class Scheduler:
         elif not node.waiting:
             self._make_ready(node)
             self._attempts.pump()
+        elif node.waiting == 1 and self.limits.speculation:
+            self._speculation.consider(node)
 
     # -- the write gate ------------------------------------------------------------------------
 
@@ -287,6 +295,8 @@ class Scheduler:
         """
         node = self._nodes[id]
         if node.status == "running":
+            if node.begun or node.map is not None:
+                self._speculation.contradicted(id)
             self._give_up(node, "failed", code, message)
         elif node.status not in TERMINAL:
             self._at = self._now()
@@ -347,6 +357,8 @@ class Scheduler:
             self._expansions.begin(node)
         elif node.spec.fuses and (leader := self._sharing.find(node)) is not None:  # type: ignore[union-attr]
             self._share(node, leader)
+        elif node in self._guesses and self._speculation.adopt(node):
+            return
         elif node.spec.max_batch > 1:  # type: ignore[union-attr]
             self._attempts.batches.gather(node)
         else:
@@ -464,6 +476,8 @@ class Scheduler:
             self._tell_waiters(node)
         if self._sharing.followers:
             self.tell_followers(node)
+        if self._guesses:
+            self._speculation.drop(node)
         dependents, node.dependents = node.dependents, None
         if node.map is not None and node.map.opened:  # those that follow it do not count on it
             dependents = [item for item in dependents or () if not _told(item, node)]
@@ -475,6 +489,8 @@ class Scheduler:
                 self._settle_in_turn(upstream(dependent, node))
             elif not dependent.waiting:
                 self._make_ready(dependent)
+            elif dependent.waiting == 1 and self.limits.speculation:
+                self._speculation.consider(dependent)
 
     def _settle_in_turn(self, ending: Ending) -> None:
         """End a step that will not run; one that uses named resources waits for its turn first.

@@ -74,6 +74,7 @@ class Sharing:
 
     Attributes:
         followers: by call in flight, the steps that wait for its outcome.
+        world: how often the world may have changed.
 
     Cost: of a call like no other, one look-up; else linear in the arguments. A hash and a reference
     are kept for each call.
@@ -81,6 +82,7 @@ class Sharing:
 
     def __init__(self, lookup: Lookup) -> None:
         self.followers: dict[Node, list[Node]] = {}
+        self.world = 0
         self._peek = lookup.peek
         self._pure = _Calls()
         self._reads = _Calls()
@@ -88,6 +90,7 @@ class Sharing:
 
     def world_changed(self) -> None:
         """An effect has begun or returned, or a round begins: what was read may be stale."""
+        self.world += 1
         if self._reads.marks:
             self._reads.forget()
 
@@ -136,6 +139,22 @@ class Sharing:
             return None
         calls.marks[mark] = None
         return self._compare(node, calls, first)
+
+    def was_made(self, node: Node) -> bool:
+        """Whether a call was made that looks the same, and may be shared.
+
+        Raises:
+            ToolFailed: an argument cannot be filled; see `Lookup.fill`.
+            NothingChosen: a choice has no option with a value.
+        """
+        step: Step = node.step  # type: ignore[assignment]
+        if not node.spec.fuses:  # type: ignore[union-attr]
+            return False
+        calls = self._pure if node.spec.effect == "pure" else self._reads  # type: ignore[union-attr]
+        mark = hash(step.tool)
+        for name, value in step.args.items():
+            mark ^= self._mark_of(node, name, value)
+        return mark in calls.marks
 
     def _compare(self, node: Node, calls: _Calls, first: Node | None) -> Node | None:
         """The call equal to a step's, among those of one mark, if there is one to share."""

@@ -41,6 +41,8 @@ class Limits:
         join_reserve_s: seconds of the run's time that are kept for joining.
         stall_timeout_s: seconds that a model's stream may be silent.
         sync_threads: threads for synchronous tools.
+        speculation: whether a `pure` or `read` call may be begun before its step's guard is known.
+            Off, because a guard is a promise: `if consent: look_up(person)` looks up nobody before.
         grace_s: seconds that a cancelled tool may take to clean up before it is left behind.
     """
 
@@ -65,6 +67,7 @@ class Limits:
     join_reserve_s: float = 20.0
     stall_timeout_s: float = 60.0
     sync_threads: int = 64
+    speculation: bool = False
     grace_s: float = 2.0
 
     def __post_init__(self) -> None:
