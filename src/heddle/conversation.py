@@ -103,20 +103,16 @@ class Conversation:
     @property
     def last_round(self) -> bool:
         """Whether no further plan may be asked for, by number or by time."""
-        return self._late or self._plans >= self._limits.max_rounds
-
-    @property
-    def last_turn(self) -> bool:
-        """Whether no further turn may be taken by one who reads every result."""
-        return self._late or self.turns >= self._limits.max_turns
+        return self.late or self._plans >= self._limits.max_rounds
 
     @property
     def last_turn_next(self) -> bool:
-        """Whether the next turn would be the last."""
-        return self._late or self.turns + 1 >= self._limits.max_turns
+        """Whether the next turn is the last, by number or by time."""
+        return self.late or self.turns + 1 >= self.max_turns
 
     @property
-    def _late(self) -> bool:
+    def late(self) -> bool:
+        """Whether so little time is left that there is no more than an answer to come."""
         return self._deadline is not None and self._now() >= self._deadline
 
     @property
@@ -169,7 +165,8 @@ class Conversation:
         plan = Plan(round=self._shop.claim_round(), dialect=dialect)
         reader = self._reader(plan)
         intake = Intake(self._beginning(plan), reader, self._limits, drop and self._giving_up(drop))
-        stream = self._stream(messages, plan.round, native=native, stop=stop)
+        until = self._end if may_answer else self._deadline  # a turn may be the answer
+        stream = self._stream(messages, plan.round, native=native, stop=stop, until=until)
         cut = await intake.read(stream, native=native)
         plan.text, plan.output = intake.text, reader.output
         if intake.round is None and may_answer:
@@ -208,13 +205,14 @@ class Conversation:
         return drops
 
     def _stream(
-        self, messages: Messages, round: int, *, native: bool = False, stop: Sequence[str] = ()
-    ) -> AsyncGenerator[str | ToolCall]:
+        self, messages: Messages, round: int, *, native: bool, stop: Sequence[str],
+        until: float | None,
+    ) -> AsyncGenerator[str | ToolCall]:  # fmt: skip
         tools = tuple(self.specs.values()) if native else ()
         if not self._first_prompt:
             self._first_prompt = Request(tuple(messages), tools=tools).characters
         return self._shop.asker.stream(
-            messages, role="planner", round=round, stop=stop, tools=tools, deadline=self._deadline
+            messages, role="planner", round=round, stop=stop, tools=tools, deadline=until
         )
 
     async def _release(self, round: Round, *, effects: bool = True) -> None:

@@ -369,7 +369,7 @@ def _cut(state: RunState) -> RunError | None:
 def _fault(state: RunState) -> RunError | None:
     """An error in the last plan that no step's failure shows."""
     last = state.last_round
-    if last is None or last.accepted:
+    if last is None or last.accepted or last.given_up:
         return None
     errors = (item for item in last.findings if item.severity == "error")
     first = next(errors, None)

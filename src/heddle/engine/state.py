@@ -82,6 +82,7 @@ class RoundState:
 
     Attributes:
         parent: the step that expands it; "" for a plan of the run itself.
+        given_up: another strategy was chosen while it was being written.
     """
 
     round: int
@@ -93,6 +94,7 @@ class RoundState:
     output: Any = None
     findings: list[Finding] = field(default_factory=list["Finding"])
     parent: str = ""
+    given_up: bool = False
 
 
 @dataclass(slots=True)
@@ -185,6 +187,8 @@ def _created(state: RunState, event: ev.RunCreated) -> None:
 
 def _strategy(state: RunState, event: ev.StrategyChosen) -> None:
     state.strategy, state.reasons = event.strategy, event.reasons
+    if (last := state.last_round) is not None and last.closed_s is None:
+        last.given_up = True  # while it was being written: nobody goes on with it
 
 
 def _cancelled(state: RunState, event: ev.CancelRequested) -> None:

@@ -125,13 +125,13 @@ class Rounds(Protocol):
         ...
 
     @property
-    def last_turn(self) -> bool:
-        """Whether no further turn may be taken by one who reads every result."""
+    def late(self) -> bool:
+        """Whether so little time is left that there is no more than an answer to come."""
         ...
 
     @property
     def last_turn_next(self) -> bool:
-        """Whether the next turn would be the last."""
+        """Whether the next turn is the last, by number or by time."""
         ...
 
     async def read(

@@ -25,7 +25,7 @@ from heddle.models.protocol import Request, Usage
 from heddle.plan.ir import Step
 from heddle.strategies import direct, parallel, react
 from heddle.strategies.boundary import Bill, Prices, Shape, Sizes, plan_first, replans, stepwise
-from heddle.strategies.experience import evidence, is_later, written
+from heddle.strategies.experience import called, evidence, is_later, written
 from heddle.strategies.llmcompiler import DIALECT, planner_messages
 from heddle.strategies.rounds import plan_and_join
 from heddle.strategies.wording import prompt
@@ -41,6 +41,7 @@ __all__ = ["DIALECT", "Bounds", "Choice", "decide", "planner_messages", "strateg
 
 _UNKNOWN_DEPTH = 8.0  # levels of a task whose end a first draft does not show
 _TRUST = 10.0  # calls' worth of evidence that earlier runs count for at most
+_FEWEST_TURNS = 2  # one that calls, and one that answers
 _FEW_TURNS = 12  # turns that nobody is impatient of
 _PATIENCE = 2.0  # times the most turns of a run before, until the rest is planned
 _PRICES = Prices()
@@ -58,7 +59,8 @@ class Bounds(NamedTuple):
 
     Attributes:
         plans: by one who plans first.
-        turns: of one who goes step by step, the one that answers included.
+        turns: of one who goes step by step, the one that answers included, before the rest is
+            planned.
     """
 
     plans: float = math.inf
@@ -179,7 +181,7 @@ def _too_late(shape: Shape, bounds: Bounds) -> Choice | None:
             f"planning first is expected to take {plans:.1f} plans, and {bounds.plans:.0f} may be"
         )
         return Choice("parallel", (reason,))
-    if turns > bounds.turns and plans <= bounds.plans:
+    if turns > bounds.turns and (plans <= bounds.plans or bounds.turns < _FEWEST_TURNS):
         reason = (
             f"step by step is expected to take {turns:.0f} turns, and {bounds.turns:.0f} may be"
         )
@@ -232,7 +234,7 @@ def _sizes(rounds: Rounds, habit: Habit, steps: Sequence[Step]) -> Sizes:
 
 
 def _bounds(rounds: Rounds) -> Bounds:
-    return Bounds(rounds.max_rounds, rounds.max_turns)
+    return Bounds(rounds.max_rounds, rounds.max_turns - 1)
 
 
 def _characters(messages: Messages) -> int:
@@ -248,6 +250,8 @@ async def _step_by_step(rounds: Rounds, habit: Habit) -> Verdict:
     before = rounds.spent
 
     def lasts() -> bool:
+        if rounds.late:  # for a plan, too: the last turn answers
+            return False
         return rounds.last_turn_next or (most is not None and rounds.turns > most)
 
     way = "parallel"
@@ -264,7 +268,7 @@ async def _step_by_step(rounds: Rounds, habit: Habit) -> Verdict:
         if way == "parallel":
             _compare(rounds, habit, "parallel", before)
         return verdict
-    reason = f"{rounds.turns} turns did not come to an answer"
+    reason = f"{_count(rounds.turns, 'turn')} did not come to an answer"
     rounds.chose(DIALECT, reason, "planned from here on, by one who reads no result")
     return await plan_and_join(rounds, DIALECT, planner_messages, reason=reason)
 
@@ -281,12 +285,13 @@ async def _planned(rounds: Rounds, habit: Habit, plan: Plan) -> Verdict:
 
 def _compare(rounds: Rounds, habit: Habit, strategy: str, before: Usage) -> None:
     """Remember what a way has cost over what the model says of just such a task."""
-    steps = [state.step for state in rounds.steps() if state.step is not None]
+    planned = strategy == DIALECT
+    states = rounds.steps() if planned else called(rounds.steps())
+    steps = [state.step for state in states if state.step is not None]
     if not steps or rounds.spent.estimated:
         return
     shown, sizes = evidence(steps), _sizes(rounds, habit, steps)
-    planned = strategy == "llmcompiler"
-    rounds_taken = len({state.round for state in rounds.steps()})
+    rounds_taken = len({state.round for state in states})
     depth = shown.depth if planned else rounds_taken
     share = shown.laters / max(1, shown.below - shown.laters)
     shape = Shape(shown.steps, max(1, depth), min(1.0, share))

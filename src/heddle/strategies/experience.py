@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from heddle.engine.state import StepState
     from heddle.plan.ir import Step
 
-__all__ = ["Evidence", "Experience", "Habit", "evidence", "is_later", "levels", "written"]
+__all__ = ["Evidence", "Experience", "Habit", "called", "evidence", "is_later", "levels", "written"]
 
 _FADING = 0.8  # what a run counts for after one more
 _ENOUGH = 4  # calls that could or could not be planned, after which tools are known
@@ -133,6 +133,7 @@ class Habit:
             steps: all that it did.
             planned: whether it was planned first, so that it shows what could not be.
         """
+        steps = steps if planned else called(steps)
         self.since = 0 if planned else self.since + 1
         seen = evidence([state.step for state in steps if state.step is not None])
         if not seen.steps:
@@ -161,6 +162,11 @@ class Habit:
     def _mean(self, name: str, value: float) -> None:
         before = getattr(self, name)
         setattr(self, name, before + (value - before) / self.weight)
+
+
+def called(steps: Sequence[StepState]) -> list[StepState]:
+    """The steps that were begun: not those of a plan that was given up."""
+    return [state for state in steps if state.started_s is not None]
 
 
 def _first_plan(steps: Sequence[StepState]) -> list[Step]:

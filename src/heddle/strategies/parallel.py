@@ -37,18 +37,18 @@ async def turns(rounds: Rounds, lasts: Callable[[], bool] | None = None) -> Verd
     """The same, until `lasts` says before a turn that it takes too long; then None."""
     messages = list(planner_messages(rounds))
     while lasts is None or not lasts():
+        last = rounds.last_turn_next
+        messages += [Message("user", LAST)] if last else []
         reply = await rounds.read(
-            messages, "native", native=True, may_answer=True, effects=not rounds.last_turn_next
+            messages, "native", native=True, may_answer=True, effects=not last
         )
         if not reply.calls:
             return Verdict("finish", reply.text.strip())
-        if rounds.last_turn:
-            raise out_of_turns()
+        if last:
+            raise out_of_turns(rounds)
         await rounds.settle(reply.plan)
         messages.append(Message("assistant", reply.text, calls=reply.calls))
         messages += _results(rounds, reply)
-        if rounds.last_turn_next:
-            messages.append(Message("user", LAST))
     return None
 
 

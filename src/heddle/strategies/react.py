@@ -39,22 +39,20 @@ async def turns(rounds: Rounds, lasts: Callable[[], bool] | None = None) -> Verd
     messages = list(planner_messages(rounds))
     silent = False  # whether the turn before had neither action nor answer
     while lasts is None or not lasts():
-        reply = await rounds.read(
-            messages, "react", may_answer=True, stop=_STOP, effects=not rounds.last_turn_next
-        )
+        last = rounds.last_turn_next
+        messages += [Message("user", LAST)] if last else []
+        reply = await rounds.read(messages, "react", may_answer=True, stop=_STOP, effects=not last)
         if reply.plan.output is not None and not reply.plan.entries:
             return Verdict("finish", reply.plan.output)
-        if not reply.plan.entries and (silent or rounds.last_turn):
+        if not reply.plan.entries and (silent or last):
             return Verdict("finish", reply.text.strip())
         silent = not reply.plan.entries
-        if rounds.last_turn:
-            raise out_of_turns()
+        if last:
+            raise out_of_turns(rounds)
         await rounds.settle(reply.plan)
         seen = "\n".join(observations(rounds, reply.plan)) or _NO_ACTION
         messages += [Message("assistant", reply.text)] if reply.text.strip() else []
         messages.append(Message("user", f"Observation: {seen}"))
-        if rounds.last_turn_next:
-            messages.append(Message("user", LAST))
     return None
 
 

@@ -34,8 +34,14 @@ def _refused(hole: Hole) -> str:
     )
 
 
-def out_of_turns() -> BudgetExceeded:
+def out_of_turns(rounds: Rounds) -> BudgetExceeded:
     """The error of a model that goes on calling when it may not."""
+    if rounds.turns < rounds.max_turns:
+        return BudgetExceeded(
+            "the run's time is up, and the model has not answered",
+            code="deadline",
+            hint="raise limits.run_timeout_s (--timeout), or ask for less",
+        )
     return BudgetExceeded(
         "no turn is left, and the model has not answered",
         code="max-turns",
