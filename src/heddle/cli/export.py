@@ -10,6 +10,7 @@ __all__ = ["EXPORTS", "export"]
 
 EXPORTS: dict[str, tuple[str, str]] = {
     "chains": ("heddle.cli.export_chains", "Annotated answers as abstract chains that compute."),
+    "plans": ("heddle.cli.export_plans", "Plans and answers of runs as rows to train on."),
 }
 """Every export by name: the module that holds a click command of that name, and its help."""
 

@@ -23,9 +23,9 @@ from heddle.tools.values import binder, dumper
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from heddle.models.protocol import Model, Request, ToolCall, Usage
+    from heddle.models.protocol import Message, Model, Request, ToolCall, Usage
 
-__all__ = ["LLM_SPEC", "llm_tool"]
+__all__ = ["LLM_SPEC", "llm_messages", "llm_tool"]
 
 LLM_SPEC = ToolSpec(
     name="llm",
@@ -88,9 +88,9 @@ def llm_tool(model: Model, *, name: str = "llm", stall_timeout_s: float | None =
 
 
 async def _ask(model: Model, instruction: str, context: Any, stall_s: float | None) -> Metered:
-    from heddle.models.protocol import Message, Request
+    from heddle.models.protocol import Request
 
-    messages = (Message("system", _prompt()), Message("user", _question(instruction, context)))
+    messages = llm_messages(instruction, context)
     heard = _Heard(model, Request(messages=messages, role="worker", round=1))
     try:
         await heard.listen(stall_s)
@@ -151,6 +151,13 @@ class _Heard:
             self.texts.append(piece)
         elif isinstance(piece, Usage):
             self._usage = piece
+
+
+def llm_messages(instruction: str, context: Any = None) -> tuple[Message, ...]:
+    """What the model reads of a step: the instruction, and the context as data."""
+    from heddle.models.protocol import Message
+
+    return Message("system", _prompt()), Message("user", _question(instruction, context))
 
 
 def _question(instruction: str, context: Any) -> str:
