@@ -8,8 +8,12 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
-import pytest
+import heddle
+from heddle.plan.dialects import DIALECTS
+from heddle.plan.expression import FUNCTIONS, METHODS
+from heddle.testing import ScriptedModel
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -61,16 +65,83 @@ def test_the_library_page_runs_from_top_to_bottom(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page.name == "plans.md"], ids=str)
-def test_every_plan_in_the_docs_is_read_without_a_finding(page: Path) -> None:
-    import heddle
+PLANS = blocks(ROOT / "docs" / "plans.md", "text") + blocks(ROOT / "docs" / "plans.md", "json")
 
-    plans = blocks(page, "text") + blocks(page, "json")
-    assert plans
-    for text in plans:
+
+@heddle.tool(effect="read")
+def height(mountain: str) -> int:
+    """Metres."""
+    return {"Mount Everest": 8849, "K2": 8611, "Lhotse": 8516}[mountain]
+
+
+@heddle.tool(effect="pure")
+def difference(a: int, b: int) -> int:
+    """a minus b."""
+    return a - b
+
+
+@heddle.tool(effect="read")
+def search(query: str) -> str:
+    """Look it up."""
+    return f"all about {query}"
+
+
+@heddle.tool(effect="read")
+def pages(topic: str) -> list[dict[str, str]]:
+    """Pages about a topic."""
+    return [{"url": f"{topic}/{number}"} for number in range(3)]
+
+
+@heddle.tool(effect="read")
+def fetch(url: str) -> str:
+    """The text of a page."""
+    return f"text of {url}"
+
+
+@heddle.tool(effect="pure")
+def summarise(text: str) -> str:
+    """A short form."""
+    return text.removeprefix("text of ")
+
+
+TOOLS = [height, difference, search, pages, fetch, summarise]
+NESTED = '{"steps": [{"id": "1", "tool": "height", "args": {"mountain": "K2"}}]}'
+EVEREST = "Everest is 238 m higher."
+ANSWERS = {
+    "llmcompiler": [EVEREST, 8.8, None],
+    "json": [EVEREST, "all about oxygen", "mountains/0; mountains/1; mountains/2", 8611],
+    "rewoo": [238],
+    "abstraction": [
+        "Everest is 8849 m high and K2 is 8611 m.\n"
+        "So Everest is 238 m higher, which is 38 m more than 200 m."
+    ],
+    "python": ["They differ by 333 m: all about why mountains differ"],
+    "react": [EVEREST],
+    "native": [None],
+    "links": [238],
+}
+"""What comes of the plans of each dialect on the page, in order."""
+
+
+def test_every_plan_in_the_docs_is_recognised_checked_and_run() -> None:
+    answers: dict[str, list[Any]] = {}
+    for text in PLANS:
         plan = heddle.parse(text)
-        assert plan.steps
-        assert plan.findings == []
+        assert heddle.check(plan, TOOLS) == [], text
+        model = ScriptedModel({"worker": NESTED})
+        result = heddle.execute_sync(plan, TOOLS, model=model)
+        assert result.status == "succeeded", text
+        answers.setdefault(plan.dialect, []).append(result.answer)
+    assert answers == ANSWERS
+
+
+def test_the_page_of_plans_has_every_dialect_and_the_whole_language_of_compute() -> None:
+    text = (ROOT / "docs" / "plans.md").read_text("utf-8")
+    listed = text.split("functions and methods:")[1].split(". Its only")[0]
+    named = re.findall(r"\w+", listed)
+    assert named == [*sorted(FUNCTIONS), *sorted(METHODS)]
+    for dialect in DIALECTS:
+        assert f"| `{dialect}` |" in text
 
 
 def test_the_list_of_findings_is_fresh() -> None:
