@@ -132,6 +132,9 @@ def test_a_call_may_be_equal_to_one_of_a_map_that_is_over() -> None:
 # -- nested plans ----------------------------------------------------------------------------------
 
 
+PLAN_OF_1 = {"plan": {"$ref": "1"}}
+
+
 def expand(id: str, plan: dict[str, Any], **rest: Any) -> dict[str, Any]:
     return step(id, "expand", {"plan": {"$literal": plan}}, **rest)
 
@@ -188,3 +191,35 @@ def test_an_expansion_that_can_change_nothing_ends_with_the_output() -> None:
     result = run(steps(step("1", "flag", {"x": 1}), expand("2", nested), output=ref("1")))
     assert said(result) == ("succeeded", None, 0, True)
     assert result.timing.total_s < 1
+
+
+def test_a_nested_plan_is_read_no_further_than_its_limit() -> None:
+    nested = steps(*(step(str(n), "rm") for n in range(1, 3_001)))
+    result = run(
+        steps(step("1", "look", {"x": json.dumps(nested)}), step("2", "expand", PLAN_OF_1))
+    )
+    assert said(result) == ("partial", "expansion-rejected", 1, None)
+    assert len(result.plans[-1]) < 1_000
+    assert len(result.findings) < 1_000
+    assert "too-many-steps" in {finding.code for finding in result.findings}
+
+
+def test_plans_that_expand_at_once_are_approved_one_after_the_other() -> None:
+    asked: list[tuple[str, int]] = []
+
+    async def approve(plan: heddle.Plan, _: Any) -> bool:
+        asked.append(("begin", plan.round))
+        await asyncio.sleep(5)
+        asked.append(("end", plan.round))
+        return plan.round != 3
+
+    sends = [steps(step("1", "send", {"to": n})) for n in (1, 2)]
+    harmless = expand("4", steps(step("1", "look", {"x": 1})))
+    result = run(
+        steps(step("1", "send", {"to": 0}), expand("2", sends[0]), expand("3", sends[1]), harmless),
+        approve=approve,
+    )
+    assert said(result) == ("denied", "not-approved", 6, None)
+    assert result.steps[3].finished_s == 1  # nobody is asked for it
+    assert asked == [(what, round) for round in (1, 2, 3) for what in ("begin", "end")]
+    assert sent == [0, 1]

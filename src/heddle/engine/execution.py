@@ -102,6 +102,7 @@ class Workshop:
         self.plans: list[Plan] = []
         self.expansions: list[Plan] = []  # that came out as results, in the order of their rounds
         self.approve: Approve | None = None  # the one who was asked last
+        self._asking = asyncio.Lock()  # whoever approves is asked for one plan at a time
         self._rounds = 0
         self._until: float | None = None  # loop time at which what runs is ended
         worker = (models or {}).get("worker") or (models or {}).get("")
@@ -213,10 +214,18 @@ class Workshop:
         watch = asyncio.timeout_at(self._until)
         try:
             async with watch:
-                await round.release(approve)
+                await round.release(approve and self._in_turn(approve))
         except TimeoutError:
             if not watch.expired():
                 raise
+
+    def _in_turn(self, approve: Approve) -> Approve:
+        async def ask(plan: Plan, effects: Sequence[Step]) -> bool:
+            async with self._asking:
+                answer = approve(plan, effects)
+                return answer if isinstance(answer, bool) else await answer
+
+        return ask
 
     def may_change(self, step: Step) -> bool:
         """Whether a step may change the world; one that expands a plan may where the ceiling does.

@@ -11,6 +11,7 @@ Expansions in a run are counted, so that nesting ends.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -25,8 +26,12 @@ from heddle.plan.ir import Plan
 if TYPE_CHECKING:
     from heddle.engine.execution import Workshop
     from heddle.engine.gate import Gate
+    from heddle.plan.dialects import Reader
 
 __all__ = ["Expander"]
+
+_AT_ONCE = 16 * 1024
+"""Characters of a nested plan that are read in one turn of the loop: some milliseconds."""
 
 
 class Expander:
@@ -61,13 +66,13 @@ class Expander:
                 code="too-many-expansions",
                 hint="raise limits.max_expansions, if it would ever end",
             )
-        plan = self._read(args)
+        plan = await self._read(args)
         await self._judge(plan, id, gate)
         return await self._run(plan, id)
 
     # -- reading -------------------------------------------------------------------------------
 
-    def _read(self, args: dict[str, Any]) -> Plan:
+    async def _read(self, args: dict[str, Any]) -> Plan:
         given = args.get("plan")
         text = given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)
         most = self._shop.limits.max_text_bytes
@@ -77,11 +82,21 @@ class Expander:
         number = self._shop.claim_round()
         plan = Plan(round=number, text=text, dialect=name)
         reader = dialect_named(name).reader(round=number)
-        for piece in (*reader.feed(text), *reader.close()):
-            take(plan, piece)
+        await self._take_in(plan, reader, text)
         plan.output = reader.output
         plan.close()
         return plan
+
+    async def _take_in(self, plan: Plan, reader: Reader, text: str) -> None:
+        """Read up to the first step too many, and give the loop its turns: it may be thousands."""
+        for start in range(0, len(text), _AT_ONCE):
+            for piece in reader.feed(text[start : start + _AT_ONCE]):
+                take(plan, piece)
+            if len(plan) > self._shop.limits.max_steps:
+                return
+            await asyncio.sleep(0)
+        for piece in reader.close():
+            take(plan, piece)
 
     def _dialect(self, wanted: Any, text: str) -> str:
         name = recognise(text) if wanted == "auto" else wanted
