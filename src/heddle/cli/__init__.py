@@ -30,7 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("heddle.cli.run", "Run a plan; no planner."),
     "convert": ("heddle.cli.convert", "Write a plan in another dialect."),
     "compare": ("heddle.cli.compare", "Strategies side by side on questions with answers."),
-    "export": ("heddle.cli.export", "Data made of plans and answers: abstract chains."),
+    "export": ("heddle.cli.export", "Data made of plans and answers: chains, training rows."),
     "tools": ("heddle.cli.tools", "Show tools as plans see them."),
     "doctor": ("heddle.cli.doctor", "Say what is there, what is missing, and what that means."),
 }
