@@ -84,7 +84,7 @@ def test_more_names_than_letters_never_spell_a_word_of_python():
         ("1 + z", "'z' is not known", 5), ("open('f')", "no function 'open'", 1),
         ("eval('1')", "no function 'eval'", 1), ("x.format(y)", "no method 'format'", 1),
         ("x.__len__()", "no method '__len__'", 1), ("sum", "has no value", 1),
-        ("x(1)", "is a value here", 1), ("(lambda: 1)()", "cannot be called", 1),
+        ("x(1)", "value cannot be called", 1), ("(lambda: 1)()", "cannot be called", 1),
         ("lambda: 1", "a lambda", 1), ("(q := 1)", "`:=`", 2), ("[*x]", "`*`", 2),
         ("sum(*x)", "`*`", 5), ("{**x}", "`**`", 4),
         ("{1, 2}", "a set", 1), ("x @ y", "operator", 1),

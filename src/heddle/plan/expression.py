@@ -351,7 +351,7 @@ class _Checker:
             name = func.id if isinstance(func, ast.Name) else getattr(func, "attr", "")
             bounds = FUNCTIONS.get(name)
             if isinstance(func, ast.Name) and (name in self._scope or self._known(name)):
-                raise fault_at(node, f"{name} is a value here, so it cannot be called", "rename it")
+                raise fault_at(node, "a value cannot be called", "call a function by its own name")
         if bounds is None:
             raise _no_function(node, name, owner)
         _count(node, name, bounds)

@@ -75,6 +75,7 @@ CODES: dict[str, tuple[Severity, str]] = {
     "unclosed-call": ("error", "a call's closing bracket or quote never came"),
     "bad-json": ("error", "the JSON of a step cannot be read"),
     "bad-number": ("error", "a number that JSON cannot hold: NaN, infinity, or too many digits"),
+    "split-number": ("error", "a number with commas in it that would be read as several numbers"),
     "bad-text": ("error", "text that is not valid Unicode"),
     "duplicate-key": ("error", "an object names one key twice"),
     "bad-node": ("error", "a `$ref`, `$template` or other node is malformed"),

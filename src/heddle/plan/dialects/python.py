@@ -32,7 +32,7 @@ from heddle.plan.dialects.python_lines import Statement, Statements
 from heddle.plan.dialects.python_names import fits, id_for
 from heddle.plan.dialects.python_scope import Scope
 from heddle.plan.dialects.python_statements import Block, assigned_names
-from heddle.plan.dialects.python_trees import Refused
+from heddle.plan.dialects.python_trees import Refused, split_number
 from heddle.plan.dialects.python_writing import Writer
 from heddle.plan.findings import Finding
 from heddle.plan.ir import Hole, Origin, Ref, Step, Template
@@ -54,6 +54,9 @@ MAX_DEPTH = 80
 
 _TARGETS = re.compile(
     r"(?P<names>[^\W\d]\w*+(?:\s*+,\s*+[^\W\d]\w*+)*+)\s*+(?::[^=\n]{1,60})?=(?!=)"
+)
+_COUNTED = re.compile(
+    r"(?:([^\W\d]\w*+)\s*+(?:\+\+|--)|(?:\+\+|--)([^\W\d]\w*+))[\s;]*+(?:#.*)?\n?"
 )
 _ANSWER = re.compile(r"(?:final_?)?(?:answer|result)|final(?:_\w+)?")
 _HINT = "write assignments of calls, such as x = search(y), one on each line"
@@ -97,7 +100,7 @@ class PythonReader(Reading):
         try:
             body = self._parsed(statement)
         except Refused as refused:
-            if statement.sure:
+            if statement.sure or self._is_counted(statement.text):
                 self._refuse(refused, None)
             return
         for node in body:
@@ -135,21 +138,29 @@ class PythonReader(Reading):
                 raise Refused(place, message, "remove it", "bad-text") from None
             raise Refused(place, "it nests too deeply", "split it", "nesting-too-deep") from None
         _check_depth(body)
+        _check_numbers(body)
         return body
 
     def _is_meant(self, node: ast.stmt) -> bool:
         """Whether a line that could be prose is part of the program."""
+        if isinstance(node, ast.AnnAssign):
+            return node.value is not None  # not "Note: done"
         if not isinstance(node, ast.Expr):
             return not isinstance(node, (ast.Break, ast.Continue))
         value = node.value
         if isinstance(value, ast.Name):
             return self.scope.get(value.id) is not None
         if isinstance(value, ast.Constant):
-            return isinstance(value.value, str)
+            return isinstance(value.value, str) or self._any
         names = [each for each in ast.walk(value) if isinstance(each, ast.Name)]
         return isinstance(value, ast.JoinedStr) or any(
             self.scope.get(each.id) is not None for each in names
         )
+
+    def _is_counted(self, text: str) -> bool:
+        """Whether a line is `x++`, which changes a variable in other languages."""
+        found = _COUNTED.fullmatch(text)
+        return found is not None and self.scope.get(found[1] or found[2]) is not None
 
     def _lower(self, node: ast.stmt) -> None:
         """Give back the steps of one tree, or a hole for each name that it would have given."""
@@ -274,6 +285,18 @@ def _check_depth(body: list[ast.stmt]) -> None:
             place = next((each for each in level if hasattr(each, "lineno")), body[0])
             raise Refused(place, "it nests too deeply", "split it", "nesting-too-deep")
         level = [child for each in level for child in ast.iter_child_nodes(each)]
+
+
+def _check_numbers(body: list[ast.stmt]) -> None:
+    """Refuse `12,500` where Python has two numbers, and whoever wrote it one.
+
+    Raises:
+        Refused: there is one.
+    """
+    split = split_number(body)
+    if split is not None:
+        hint = "write 12500 or 12_500; a list has blanks between its elements"
+        raise Refused(split, "a comma makes two numbers of one", hint, "split-number")
 
 
 def reader(*, round: int = 1, earlier: Mapping[str, str] | None = None) -> PythonReader:

@@ -10,7 +10,7 @@ from heddle.plan.dialects.python_steps import Lowering
 from heddle.plan.dialects.python_trees import Refused
 from heddle.plan.dialects.python_values import options, other
 from heddle.plan.expression import MATH
-from heddle.plan.ir import Choose, Input, Ref, Template
+from heddle.plan.ir import MISSING, Choose, Input, Ref, Template
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -193,6 +193,8 @@ class Block:
         if len(given) == 1 and old is not None:
             given.append(self._steps.settled_value(old) if isinstance(old, (Input, Cell)) else old)
         found = tuple(dict.fromkeys(ref for bound in given for ref in options(bound)))
+        if isinstance(old, (Ref, Choose)):  # it ran whatever branch was taken, so it comes last
+            found = tuple(sorted(found, key=set(options(old)).__contains__))
         self._scope.put(name, found[0] if len(found) == 1 else Choose(found))
 
     def _as_expression(self, node: ast.If) -> tuple[str, ast.expr] | None:
@@ -248,15 +250,28 @@ def _shown(node: ast.Expr | ast.Return) -> ast.expr | None:
     _refuse_change(value)
     if not _is_print(node):
         return value
-    args = cast("ast.Call", value).args
+    args, between = cast("ast.Call", value).args, _separator(cast("ast.Call", value))
     if len(args) == 1 and not isinstance(args[0], ast.Starred):
         return args[0]
     parts: list[ast.expr] = []
     for each in args:
-        parts += [ast.Constant(" ")] if parts else []
+        parts += [ast.Constant(between)] if parts else []
         constant = isinstance(each, ast.Constant) and isinstance(each.value, str)
         parts.append(each if constant else ast.FormattedValue(each, -1, None))
     return ast.copy_location(ast.JoinedStr(parts), value)
+
+
+def _separator(call: ast.Call) -> str:
+    """What stands between the values that are printed; what follows them is no part of it."""
+    found = " "
+    for each in call.keywords:
+        text = each.value.value if isinstance(each.value, ast.Constant) else MISSING
+        if each.arg == "sep" and (text is None or isinstance(text, str)):
+            found = " " if text is None else text
+        elif each.arg not in ("end", "flush") or text is MISSING:
+            what = f"print({each.arg or '**'}=…) is not in the language"
+            raise Refused(each.value, what, "write an f-string")
+    return found
 
 
 def _refuse_change(node: ast.expr) -> None:

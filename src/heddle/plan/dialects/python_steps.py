@@ -417,9 +417,10 @@ class Lowering:
             return self._hold(bound)
         if isinstance(node, ast.Name) and node.id in _WORDS and self.scope.get(node.id) is None:
             return ast.Constant(_WORDS[node.id])
-        if isinstance(node, ast.BoolOp) and any(map(self.calls, node.values[1:])):
+        if any(map(self.calls, _perhaps_unread(node))):
             hint = "call first, in a line of its own, and use the result"
-            raise Refused(node, "a call after `and` or `or` might not be made", hint)
+            what = "`and` or `or`" if isinstance(node, ast.BoolOp) else "the first comparison"
+            raise Refused(node, f"a call after {what} might not be made", hint)
         if isinstance(node, ast.Lambda) and self.calls(node):
             raise Refused(node, "a lambda cannot call a tool", "write a comprehension")
         found = self._named(node) if isinstance(node, (ast.Name, ast.Subscript)) else None
@@ -621,6 +622,13 @@ class Lowering:
         cells = held_cells(tree, self._held)
         whole = self._over_cells(tree, cells or {self._hold(Cell(0)).id: Cell(0)})
         return self._outside(lambda: self._compute(whole, name, node))
+
+
+def _perhaps_unread(node: ast.expr) -> list[ast.expr]:
+    """The parts of an expression that Python leaves out when those before them decide."""
+    if isinstance(node, ast.BoolOp):
+        return node.values[1:]
+    return node.comparators[1:] if isinstance(node, ast.Compare) else []
 
 
 class _Opening(ast.NodeTransformer):

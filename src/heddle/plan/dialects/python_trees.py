@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import copy
+from itertools import pairwise
 from typing import TYPE_CHECKING, cast
 
 from heddle.plan.dialects.python_names import sound_number
@@ -24,6 +25,7 @@ __all__ = [
     "is_boolean",
     "loaded",
     "plain",
+    "split_number",
     "subscripted",
     "text_with_values",
 ]
@@ -169,3 +171,59 @@ def is_boolean(node: ast.expr) -> bool:
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
         return node.func.id in ("bool", "any", "all")
     return isinstance(node, ast.Compare)
+
+
+def split_number(body: list[ast.stmt]) -> ast.expr | None:
+    """The first of two numbers that were probably meant as one, `12,500`; None for none.
+
+    They are where a bare pair is given to one name, where a second part is `000`, and in lists
+    whose other commas have a blank after them. Cost: linear.
+    """
+    for each in (node for statement in body for node in ast.walk(statement)):
+        value = getattr(each, "value", None)
+        many = isinstance(each, ast.Assign) and not isinstance(each.targets[0], ast.Name)
+        if isinstance(each, ast.stmt) and isinstance(value, ast.Tuple) and not many:
+            bare = bool(value.elts) and value.elts[0].col_offset == value.col_offset
+            items, certain = value.elts, bare
+        else:
+            items, certain = _listed(each), False
+        if found := _split_in(items, certain=certain):
+            return found
+    return None
+
+
+def _listed(node: ast.AST) -> list[ast.expr]:
+    if isinstance(node, (ast.List, ast.Tuple)):
+        return node.elts
+    return node.args if isinstance(node, ast.Call) else []
+
+
+def _split_in(items: list[ast.expr], *, certain: bool) -> ast.expr | None:
+    pairs = list(pairwise(items))
+    loose = any(not _tight(first, second) for first, second in pairs)
+    for first, second in ((_edge(one, "right"), _edge(other, "left")) for one, other in pairs):
+        if not (_tight(first, second) and _digits(second) == 3 and 0 < _digits(first) <= 3):
+            continue
+        if certain or loose or getattr(second, "value", None) == 0:
+            return first
+    return None
+
+
+def _edge(node: ast.expr, side: str) -> ast.expr:
+    """The number or name that an expression begins or ends with."""
+    while isinstance(inner := getattr(node, side, getattr(node, "operand", None)), ast.expr):
+        if isinstance(node, ast.UnaryOp) and side == "left":
+            break  # it begins with its sign
+        node = inner
+    return node
+
+
+def _tight(first: ast.expr, second: ast.expr) -> bool:
+    """Whether nothing but a comma stands between two expressions."""
+    return first.end_lineno == second.lineno and first.end_col_offset == second.col_offset - 1
+
+
+def _digits(node: ast.expr) -> int:
+    """How many characters a whole number is written with; 0 for anything else."""
+    number = isinstance(node, ast.Constant) and type(node.value) in (int, float)
+    return (node.end_col_offset or 0) - node.col_offset if number else 0
