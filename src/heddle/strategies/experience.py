@@ -165,8 +165,8 @@ class Habit:
 
 
 def called(steps: Sequence[StepState]) -> list[StepState]:
-    """The steps that were begun: not those of a plan that was given up."""
-    return [state for state in steps if state.started_s is not None]
+    """The steps whose calls were made to the end: not those of a plan that was given up."""
+    return [state for state in steps if state.status in ("done", "failed")]
 
 
 def _first_plan(steps: Sequence[StepState]) -> list[Step]:
