@@ -40,6 +40,7 @@ def test_the_readme_works_from_top_to_bottom_in_an_empty_folder(tmp_path: Path) 
     )
     assert done.returncode == 0, done.stderr
     assert "186.5" in done.stdout
+    assert "difference(" in done.stdout.splitlines()[-1]
     assert (tmp_path / "report.html").stat().st_size > 1000
     done = subprocess.run(
         [sys.executable, "program.py"],
