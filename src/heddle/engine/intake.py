@@ -106,8 +106,9 @@ class Intake:
         if isinstance(piece, ToolCall):
             self.calls.append(piece)
             self._size += len(piece.arguments)
-            call = {"id": piece.id, "name": piece.name, "arguments": piece.arguments}
-            return json.dumps(call) + "\n"
+            call = {"name": piece.name, "arguments": piece.arguments}
+            named = {"id": piece.id} if piece.id else {}  # some servers give no name
+            return json.dumps(named | call) + "\n"
         self._text.append(piece)
         self._size += len(piece)
         return "" if native else piece
