@@ -222,7 +222,7 @@ class _Maker:
 
 
 def make_case(seed: int, size: int | None = None) -> Case:
-    """A random plan, of an odd seed one with maps; the mean size is 23 steps."""
+    """A random plan, of an odd seed with maps, every third with speculation; about 23 steps."""
     maker = _Maker(seed)
     random = maker.random
     maps = seed % 2 == 1
@@ -264,6 +264,7 @@ def make_case(seed: int, size: int | None = None) -> Case:
             per_provider={"p": random.choice([1, 2, 8])} if maker.chance(0.6) else {},
             requests_per_minute={"q": random.choice([2.0, 60.0])} if maker.chance(0.2) else {},
             grace_s=TIMEOUT_S * 5,
+            speculation=seed % 3 == 0,
         ),
         specs=tools,
     )

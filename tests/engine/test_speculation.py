@@ -433,6 +433,21 @@ def test_a_start_that_the_text_takes_back_is_a_guess_that_costs_none() -> None:
     run_virtual(main())
 
 
+def test_a_guess_whose_fate_is_known_before_its_tool_is_called_was_none() -> None:
+    async def main() -> None:
+        world = World()
+        async with loom(world) as woven:
+            woven.add(guard(), guarded(id := "read"))
+            await asyncio.sleep(0)  # it holds a slot
+            assert woven.scheduler.in_flight == 2
+            woven.scheduler.stop(["x"], "enough")
+            await woven.scheduler.wait()
+            assert (world.called(id), fates(woven), woven.scheduler.in_flight) == ([], [], 0)
+            assert woven.scheduler._speculation.begun == 0
+
+    run_virtual(main())
+
+
 @pytest.mark.parametrize("effect", ["pure", "read"])
 def test_a_tool_that_ignores_being_stopped_keeps_its_slot_until_it_returns(effect: Effect) -> None:
     async def deaf() -> str:

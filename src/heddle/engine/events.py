@@ -281,7 +281,7 @@ class StepIntent(NamedTuple):
 
 
 class StepStarted(NamedTuple):
-    """An attempt holds its slots and its tool is being called."""
+    """An attempt holds its slots and its tool is being called, or was: see `speculation`."""
 
     at: float
     step: str

@@ -72,12 +72,14 @@ class Guess:
     """One call that no step has asked for yet.
 
     Attributes:
+        called: whether its tool was called; before that it holds slots, and nobody knows of it.
         fate: "" until it is known.
         outcome: value and error, once the call has returned.
     """
 
     __slots__ = (
-        "deadline", "ended", "fate", "key", "leases", "node", "outcome", "started", "task", "world",
+        "called", "deadline", "ended", "fate", "key", "leases", "node", "outcome", "started",
+        "task", "world",
     )  # fmt: skip
 
     def __init__(
@@ -89,10 +91,16 @@ class Guess:
         self.started = started
         self.ended = started
         self.world = world
+        self.called = False
         self.fate = ""
         self.outcome: tuple[Any, BaseException | None] | None = None
         self.task: asyncio.Task[None] | None = None
         self.deadline: Deadline | None = None
+
+    @property
+    def decided(self) -> bool:
+        """Whether its fate is known."""
+        return self.fate != ""
 
 
 class Speculation:
@@ -238,21 +246,21 @@ class Speculation:
 
     def _begin(self, node: Node, step: Step, args: dict[str, Any], leases: list[Lease]) -> None:
         self.begun += 1
-        now = self._log.now()
         key = hash_of(["speculation", self._run_id, node.id])
-        guess = self.guesses[node] = Guess(node, key, leases, now, self._sharing.world)
+        world = self._sharing.world
+        guess = self.guesses[node] = Guess(node, key, leases, self._log.now(), world)
         self._in_flight[guess] = None
-        self._log.emit(SpeculationStarted(now, key, step.tool, hash_of(args)))
-        seconds = self._attempts.seconds(step)
-        if seconds is not None:
-            guess.deadline = self._attempts.deadlines.add(now + seconds, self._expire, guess)
-        guess.task = self._attempts.lend(self._call(guess, step.tool, args))
+        guess.task = self._attempts.lend(self._call(guess, step, args))
 
-    async def _call(self, guess: Guess, tool: str, args: dict[str, Any]) -> None:
+    async def _call(self, guess: Guess, step: Step, args: dict[str, Any]) -> None:
         """Make the call, and keep what came of it until its fate is known."""
+        if guess.decided:  # within one turn of the loop
+            self._attempts.give_back(guess.leases)
+            return
+        self._say_begun(guess, step, args)
         value, error = None, None
         try:
-            value = await self._executor.call(tool, args, 1)
+            value = await self._executor.call(step.tool, args, 1)
         except BaseException as caught:  # whatever a tool raises is its own failure
             error = caught
         if guess.fate == "adopted":
@@ -261,8 +269,16 @@ class Speculation:
         guess.outcome, guess.ended = (value, error), self._log.now()
         self._forget_call(guess)
         self._attempts.give_back(guess.leases)
-        if guess.fate:
+        if guess.decided:
             self._tell_cost(guess)
+
+    def _say_begun(self, guess: Guess, step: Step, args: dict[str, Any]) -> None:
+        now = guess.started = self._log.now()
+        guess.called = True
+        self._log.emit(SpeculationStarted(now, guess.key, step.tool, hash_of(args)))
+        seconds = self._attempts.seconds(step)
+        if seconds is not None:
+            guess.deadline = self._attempts.deadlines.add(now + seconds, self._expire, guess)
 
     def _forget_call(self, guess: Guess) -> None:
         """A guess is not in flight any more, or not a guess any more."""
@@ -281,18 +297,23 @@ class Speculation:
     def adopt(self, node: Node) -> bool:
         """The guard says yes: the step starts with its guess; False if that is of no use."""
         guess = self.guesses[node]
-        if node.spec.effect != "pure" and guess.world != self._sharing.world:  # type: ignore[union-attr]
+        stale = node.spec.effect != "pure" and guess.world != self._sharing.world  # type: ignore[union-attr]
+        if stale or not guess.called:
             self._discard(guess, "stale")
             return False
         self._seal(guess, "adopted", node.id)
-        node.status, node.attempt, node.begun = "running", 1, True
-        self._log.emit((STARTED, self._log.now(), node.id, 1, None))
+        node.status = "running"
         if guess.outcome is None:
             assert guess.task is not None
             self._attempts.take_over(node, guess.task, guess.leases, guess.started)
+            self._say_started(node)
         else:  # not at once: its end may lead to the next adoption
             asyncio.get_running_loop().call_soon(self._deliver, guess)
         return True
+
+    def _say_started(self, node: Node) -> None:
+        node.attempt, node.begun = 1, True
+        self._log.emit((STARTED, self._log.now(), node.id, 1, None))
 
     def _deliver(self, guess: Guess) -> None:
         """The step has what came of its guess, unless it has been ended meanwhile."""
@@ -300,7 +321,9 @@ class Speculation:
         value, error = guess.outcome
         if guess.node.status != "running":
             self._tell_cost(guess)
-        elif error is not None:
+            return
+        self._say_started(guess.node)
+        if error is not None:
             self._outcomes.failed(guess.node, error)
         else:
             took = guess.ended - guess.started
@@ -317,14 +340,17 @@ class Speculation:
         self._seal(guess, fate, "")
         if guess.outcome is not None:
             self._tell_cost(guess)
-        elif guess.task is not None:
+        elif guess.called and guess.task is not None:
             guess.task.cancel()
 
     def _seal(self, guess: Guess, fate: str, step: str) -> None:
         del self.guesses[guess.node]
         guess.fate = fate
         self._forget_call(guess)
-        self._log.emit(SpeculationEnded(self._log.now(), guess.key, fate, step))
+        if guess.called:
+            self._log.emit(SpeculationEnded(self._log.now(), guess.key, fate, step))
+        else:
+            self.begun -= 1
 
     def contradicted(self, id: str) -> None:
         """A step that had been started is taken back: a guess about the text, which costs none."""
