@@ -73,14 +73,14 @@ async def _taking_turns(base_url: str, strategy: str, repeats: int, times: int) 
     import httpx2
 
     bodies = await _requests(strategy)
-    model = OpenAIModel("any", base_url=base_url)
+    world, model = World(*SHAPE), OpenAIModel("any", base_url=base_url)
     over: list[float] = []
     plain: list[float] = []
     async with httpx2.AsyncClient(timeout=60) as client:
         for turn in range(repeats + 1):
             began = time.process_time()
             for _ in range(times):
-                await asked(strategy, World(*SHAPE), model)
+                await asked(strategy, world, model)
             between = time.process_time()
             for _ in range(times):
                 await bare(client, f"{base_url}/chat/completions", bodies)

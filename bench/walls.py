@@ -150,7 +150,8 @@ def lines(rows: list[dict[str, Any]]) -> Iterator[str]:
             f"{strategy:12}  {row['median']:.4f}  {row['worst']:.4f}  "
             f"{row['met']:4.0%} of {row['cells']}"
         )
-    missed = [row for row in rows if row["bound_over_measured"] < BAR]
+    ours = [row for row in rows if row["strategy"] != "httpx2"]
+    missed = [row for row in ours if row["bound_over_measured"] < BAR]
     for row in sorted(missed, key=lambda row: row["bound_over_measured"]):
         yield f"missed: {row}"
 
