@@ -38,7 +38,7 @@ class _Kinds(click.ParamType[tuple[str, ...]]):
         names = tuple(filter(None, (name.strip() for name in str(value).split(","))))
         odd = [name for name in names if name not in _KINDS]
         if odd or not names:
-            self.fail(f"{', '.join(odd) or value!r} is none of {', '.join(_KINDS)}", param, ctx)
+            self.fail(f"{', '.join(odd) or 'nothing'} is none of {', '.join(_KINDS)}", param, ctx)
         return names
 
 

@@ -15,20 +15,20 @@ Source: planner specialisation of ReWOO (arXiv 2305.18323, section 3.3); separat
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, cast
 
+from heddle.comparison.subquestions import said
 from heddle.plan.canonical import hash_of, plan_to_json
 from heddle.plan.convert import convert
-from heddle.plan.ir import Choose, Input, Item, Plan, Ref, Template, dependencies
+from heddle.plan.ir import Plan, dependencies
 from heddle.plan.signature import signature
 from heddle.plan.spec import spec_to_json
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-    from heddle.plan.ir import Step, Value
+    from heddle.plan.ir import Step
     from heddle.plan.spec import ToolSpec
     from heddle.scoring import Score
 
@@ -256,46 +256,9 @@ def _subquestion(step: Step) -> dict[str, Any]:
     return {
         "id": step.id,
         "tool": step.tool,
-        "question": _said(step),
+        "question": said(step),
         "needs": list(dependencies(step)),
     }
-
-
-def _said(step: Step) -> str:
-    """What a step is for: what its planner noted, what it asks a model, or else its call."""
-    instruction = step.args.get("instruction", step.args.get("0"))
-    if step.note:
-        return step.note
-    if step.tool == "llm" and isinstance(instruction, (str, Template)):
-        return _spelled(instruction, "")
-    args = (
-        f"{_spelled(value)}" if name.isdecimal() else f"{name}={_spelled(value)}"
-        for name, value in step.args.items()
-    )
-    return f"{step.tool}({', '.join(args)})"
-
-
-def _spelled(value: Value, quote: str = '"') -> str:
-    """A value as a person reads it, references in braces."""
-    if isinstance(value, Template):
-        parts = (part if isinstance(part, str) else _spelled(part) for part in value.parts)
-        return f"{quote}{''.join(parts)}{quote}"
-    if isinstance(value, Ref):
-        return "{" + ".".join((value.step, *map(str, value.path))) + "}"
-    if isinstance(value, Input):
-        return "{" + ".".join(("input", value.name, *map(str, value.path))) + "}"
-    if isinstance(value, Item):
-        return "{" + ".".join(("each", *map(str, value.path))) + "}"
-    if isinstance(value, Choose):
-        return " or ".join(map(_spelled, value.options))
-    if isinstance(value, dict):
-        pairs = cast("dict[str, Value]", value).items()
-        return "{" + ", ".join(f'"{name}": {_spelled(each)}' for name, each in pairs) + "}"
-    if isinstance(value, list):
-        return "[" + ", ".join(map(_spelled, cast("list[Value]", value))) + "]"
-    if isinstance(value, str) and not quote:
-        return value
-    return json.dumps(value, ensure_ascii=False)
 
 
 # -- answers -------------------------------------------------------------------------------------
@@ -357,7 +320,7 @@ def _unanswered(source: Source, steps: Sequence[Step], plans: Sequence[Planned])
 
 
 def _evidence(step: Step, came: Mapping[str, Any]) -> dict[str, Any]:
-    found = {"id": step.id, "tool": step.tool, "question": _said(step)}
+    found = {"id": step.id, "tool": step.tool, "question": said(step)}
     if came.get("status") == "done":
         return {**found, "value": came.get("value")}
     return {**found, "error": came.get("code") or came.get("status", "unknown")}
