@@ -18,6 +18,16 @@ def test_ask_plans_runs_and_answers(heddle: Heddle) -> None:
     assert "model calls 2" in done.err
 
 
+def test_ask_says_which_strategy_was_chosen_and_why(heddle: Heddle) -> None:
+    done = heddle("ask", "How much more?", *GOOD)
+    assert "strategy llmcompiler: 3 calls in 2 levels, 0 places where a result" in done.err
+    done = heddle("ask", "How much more?", *GOOD, "--strategy", "llmcompiler")
+    assert "strategy llmcompiler: chosen by the caller" in done.err
+    done = heddle("ask", "How much more?", *GOOD, "--json")
+    assert done.json["strategy"]["name"] == "llmcompiler"
+    assert "3 calls in 2 levels" in done.json["strategy"]["reasons"][0]
+
+
 def test_ask_as_json_with_models_by_role(heddle: Heddle) -> None:
     good = "python:models:good"
     done = heddle(
