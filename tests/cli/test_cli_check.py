@@ -30,7 +30,7 @@ def test_a_clean_plan_says_how_much_it_may_ask_for(
     )
     done = heddle.inside(capfd, "check", "map.json", "--tools", "tools.py")
     assert done.out.splitlines() == [
-        "no findings", "2 steps, at most 3 calls, 2 side by side, 2 one after the other",
+        "no findings", "2 steps, at most 3 calls, 2 on the widest level, 2 one after the other",
     ]  # fmt: skip
     bounds = heddle.inside(capfd, "check", "map.json", "--tools", "tools.py", "--json").json
     assert bounds["bounds"]["calls"] == 3

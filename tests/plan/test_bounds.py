@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from heddle.plan.bounds import bounds_of
-from heddle.plan.ir import Hole, Input, Item, Plan, Ref, Step
+from heddle.plan.ir import Choose, Hole, Input, Item, Plan, Ref, Step
 from heddle.plan.limits import Limits
 from heddle.plan.spec import ToolSpec
 from heddle.plan.verify import check
@@ -54,6 +54,15 @@ def test_a_part_of_a_maps_result_is_not_as_long_as_the_map() -> None:
     assert bounds_of(plan, SPECS).unbounded == ("2",)
 
 
+def test_a_map_over_a_choice_of_maps_is_as_long_as_the_longest() -> None:
+    maps = [mapped("1", [1, 2, 3]), mapped("2", [1]), mapped("3", Choose((Ref("1"), Ref("2"))))]
+    assert bounds_of(Plan(maps), SPECS).calls == 7
+    other = [mapped("1", [1, 2]), Step("2", "look"), mapped("3", Choose((Ref("1"), Ref("2"))))]
+    assert bounds_of(Plan(other), SPECS).unbounded == ("3",)
+    parts = [mapped("1", [1, 2]), mapped("3", Choose((Ref("1", (0,)),)))]
+    assert bounds_of(Plan(parts), SPECS).unbounded == ("3",)
+
+
 def test_seconds_are_estimated_where_each_tool_has_an_estimate() -> None:
     plan = Plan([mapped("1", [1, 2]), Step("2", "send", {"x": Ref("1")})])
     bounds = bounds_of(plan, SPECS, seconds={"look": 2.0, "send": 1.0})
@@ -70,9 +79,9 @@ def test_plans_that_are_not_known_yet_are_named() -> None:
 
 
 def test_an_empty_plan_and_one_of_holes_ask_for_nothing() -> None:
-    assert bounds_of(Plan(), SPECS).said == "0 steps, at most 0 calls, 0 side by side, 0 one " + (
-        "after the other"
-    )
+    assert bounds_of(
+        Plan(), SPECS
+    ).said == "0 steps, at most 0 calls, 0 on the widest level, 0 one " + ("after the other")
     assert bounds_of(Plan([Hole("1", "", ())]), SPECS).steps == 0
 
 

@@ -7,7 +7,7 @@
 ...     Step("3", "sum", {"texts": Ref("2")}),
 ... ])
 >>> print(bounds_of(plan, {}).said)
-3 steps, at most 7 calls, 5 side by side, 3 one after the other
+3 steps, at most 7 calls, 5 on the widest level, 3 one after the other
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from heddle.plan.ir import MISSING, Hole, Ref, Step, dependencies
+from heddle.plan.ir import MISSING, Choose, Hole, Ref, Step, dependencies
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from heddle.plan.ir import Plan
+    from heddle.plan.ir import Plan, Value
     from heddle.plan.limits import Limits
     from heddle.plan.spec import ToolSpec
 
@@ -36,7 +36,8 @@ class Bounds:
         steps: its steps.
         calls: calls of tools, a map's elements each counted; None where a map has no bound.
         effects: calls that may change the world; None where such a map has no bound.
-        width: calls that are equally far from the start, at the widest place; None as above.
+        width: calls that are equally far from the start, at the widest place; None as above. More
+            may run at once where a long call of one level lasts into the next.
         depth: steps on the longest path.
         unbounded: maps whose elements nothing bounds before they run.
         expansions: steps that run plans which are not known yet, and are in none of these figures.
@@ -61,7 +62,7 @@ class Bounds:
         calls = "calls not bounded"
         if self.calls is not None:
             calls = f"at most {self.calls:,} call{'' if self.calls == 1 else 's'}"
-        wide = f", {self.width:,} side by side" if self.width is not None else ""
+        wide = f", {self.width:,} on the widest level" if self.width is not None else ""
         maps = f"; no bound on {', '.join(self.unbounded[:8])}" if self.unbounded else ""
         more = ""
         if self.expansions:
@@ -94,9 +95,19 @@ def most_elements(
     known: list[int | None] = [step.bound, limits.max_width if limits else None]
     if isinstance(over, (list, tuple)):
         known.append(len(cast("list[Any]", over)))
-    elif isinstance(over, Ref) and not over.path:
-        known.append(elements.get(over.step))
+    else:
+        known.append(_longest_list(over, elements))
     return min((most for most in known if most is not None), default=None)
+
+
+def _longest_list(over: Value, elements: Mapping[str, int | None]) -> int | None:
+    """Elements of the results of maps that `over` names, or may choose from."""
+    refs = over.options if isinstance(over, Choose) else (over,)
+    lengths = [
+        elements.get(ref.step) if isinstance(ref, Ref) and not ref.path else None for ref in refs
+    ]
+    known = [length for length in lengths if length is not None]
+    return max(known) if known and len(known) == len(lengths) else None
 
 
 def bounds_of(
