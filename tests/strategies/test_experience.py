@@ -156,7 +156,7 @@ def test_strategies_that_a_caller_chose_teach_nothing() -> None:
 def test_what_a_way_really_cost_is_near_what_the_model_says(conditional: float) -> None:
     world = World(1, 8, conditional=conditional, tool_s=9.0, sizes=Sizes(answer=120))
     agent = heddle.Agent(world.model(), world.tools)
-    for _ in range(6):  # a draft that was broken off has no usage, so the first ones teach nothing
+    for _ in range(10):  # a draft that was broken off has no usage: the first runs teach nothing
         run_virtual(agent.run(world.question))
     factors = agent.experience.of(["left", "right"]).factors
     assert list(factors) == ["parallel" if conditional else "llmcompiler"]
