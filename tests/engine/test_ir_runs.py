@@ -73,7 +73,7 @@ def test_an_output_whose_path_leads_nowhere_is_an_error_of_the_run() -> None:
     result = run('t = look("abc")\nt[0]\n', "python")
     assert said(result) == ("partial", "bad-path", 1, None)
     assert "output" in result.error.message
-    assert "step t has no 0: it is a str" in result.error.message
+    assert "step t has no 0: it is a text" in result.error.message
     assert result.error.hint
     finished = [event for event in result.events if isinstance(event, RunFinished)]
     assert [(event.status, event.code) for event in finished] == [("partial", "bad-path")]
@@ -127,6 +127,19 @@ def test_a_call_may_be_equal_to_one_of_a_map_that_is_over() -> None:
     )
     assert [step.value for step in result.steps] == [[True, False], False, [False, True, False]]
     assert [step.attempts for step in result.steps] == [2, 0, 0]
+
+
+def test_the_elements_of_a_map_say_why_they_have_no_value() -> None:
+    result = run(
+        steps(
+            step("1", "look", {"x": ITEM}, over=["bad", 1]),
+            step("2", "look", {"x": ITEM}, over=ref("1")),
+        )
+    )
+    assert [step.to_json()["error"]["items"] for step in result.steps] == [
+        [{"index": 0, "code": "tool-failed", "message": "ValueError: no such thing"}],
+        [{"index": 0, "code": "upstream-failed", "message": "step 1 failed"}],
+    ]
 
 
 # -- nested plans ----------------------------------------------------------------------------------

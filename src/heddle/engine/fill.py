@@ -106,7 +106,9 @@ def _describe(value: Any) -> str:
         return f"an object with {', '.join(keys[:8]) or 'no keys'}{', …' if len(keys) > 8 else ''}"
     if isinstance(value, list):
         return f"a list of {len(cast('list[Any]', value))}"
-    return "null" if value is None else f"a {type(value).__name__}"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "null" if value is None else "a text" if isinstance(value, str) else "a number"
 
 
 def text_of(value: Any) -> str:

@@ -266,11 +266,12 @@ def result_of(
 def _outcome(state: StepState, run: RunState) -> StepOutcome:
     error = None
     if state.code:
+        cause = _cause(state, run)
         items = tuple(
-            ItemError(fault.element, fault.code, fault.message)
+            ItemError(fault.element, fault.code, fault.message or cause)
             for fault in (state.map.failed_items if state.map is not None else ())
         )
-        error = RunError(state.code, state.message or _cause(state, run), items=items)
+        error = RunError(state.code, state.message or cause, items=items)
     return StepOutcome(
         id=state.id,
         tool=state.step.tool if state.step else "",
