@@ -11,6 +11,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, cast
 
 from heddle.engine.events import ModelCall, ModelStarted
+from heddle.engine.silence import Silence
 from heddle.errors import ConfigError, ModelError
 from heddle.models.prices import cost_usd, read_table
 from heddle.models.protocol import Request, ToolCall, Usage, estimated_usage
@@ -156,15 +157,15 @@ class Asker:
         latest = float("inf") if deadline is None else deadline
         lease = None
         try:
-            async with asyncio.timeout_at(min(now() + self._stall_s, latest)) as watch:
+            with Silence(min(now() + self._stall_s, latest)) as silence:
                 lease = await self._slots.acquire(model.provider)
-                watch.reschedule(min(now() + self._stall_s, latest))
+                silence.wait(min(now() + self._stall_s, latest))
                 stream = model.stream(request)
                 try:
                     async for piece in stream:
-                        watch.reschedule(None)  # it must not ring in whoever reads us
+                        await silence.heard()  # it must not ring in whoever reads us
                         yield piece
-                        watch.reschedule(min(now() + self._stall_s, latest))
+                        silence.wait(min(now() + self._stall_s, latest))
                 finally:  # an iterator need not have it, a generator that is left early does
                     if hasattr(stream, "aclose"):
                         await cast("AsyncGenerator[Any]", stream).aclose()
