@@ -13,6 +13,16 @@ if TYPE_CHECKING:
     from conftest import Heddle
 
 
+def test_compute_is_checked_though_no_tools_were_given(
+    heddle: Heddle, capfd: pytest.CaptureFixture[str]
+) -> None:
+    heddle.write("c.txt", '1. compute("a +")\n2. mine("$1")\n')
+    done = heddle.inside(capfd, "check", "c.txt")
+    assert done.status == 3
+    assert "bad-expression" in done.out
+    assert "unknown-tool" not in done.out
+
+
 def test_a_clean_plan_has_no_findings(heddle: Heddle, capfd: pytest.CaptureFixture[str]) -> None:
     done = heddle.inside(capfd, "check", "plan.txt", "--tools", "tools.py")
     assert (done.status, done.err) == (0, "")

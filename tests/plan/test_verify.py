@@ -25,6 +25,7 @@ from heddle.plan.ir import (
 from heddle.plan.limits import Limits
 from heddle.plan.spec import ToolSpec
 from heddle.plan.verify import Verifier, check
+from heddle.tools.builtin.compute import COMPUTE_SPEC
 
 TEXT, NUMBER, FLAG = {"type": "string"}, {"type": "number"}, {"type": "boolean"}
 
@@ -188,6 +189,37 @@ def test_a_literal_of_the_wrong_type_says_how_to_write_it():
     assert finding.hint == "write 3 without quotes"
     assert only(price("1", 5)).hint == 'write "5", in quotes'
     assert only(Step("1", "order", {"side": "Buy"})).hint == 'did you mean "buy"?'
+
+
+@pytest.mark.parametrize(
+    ("args", "said", "hint"),
+    [
+        ({"0": "a +", "1": {"a": 1}}, "invalid syntax", "write numbers"),
+        ({"expression": "a + b", "values": {"a": 1}}, "'b' is not known here (line 1, column 5",
+         'give it in "values"'),
+        ({"expression": "a.x", "values": {"a": 1}}, "an attribute is not", "take a part"),
+        ({"expression": "open('x')"}, "there is no function 'open'", "there are:"),
+    ],
+)  # fmt: skip
+def test_an_expression_that_cannot_be_evaluated_is_found_before_it_runs(args, said, hint):
+    (finding,) = check(Plan([Step("1", "compute", args)]), {"compute": COMPUTE_SPEC})
+    assert finding.code == "bad-expression"
+    assert said in finding.message
+    assert finding.hint.startswith(hint)
+
+
+def test_expressions_that_are_not_known_yet_and_those_of_another_compute_are_let_pass():
+    known = [
+        {"expression": "a", "values": {"a": Ref("0")}},
+        {"expression": "a", "values": Input("x")},
+        {"expression": Input("x")},
+    ]
+    for args in known:
+        step = Step("1", "compute", args)
+        plan = Plan([Step("0", "compute", {"expression": "1"}), step])
+        assert check(plan, {"compute": COMPUTE_SPEC}) == []
+    own = {"compute": tool("compute", NUMBER, expression=TEXT)}
+    assert check(Plan([Step("1", "compute", {"expression": "2 plus 2"})]), own) == []
 
 
 def test_a_literal_inside_a_list_is_judged_at_its_place():

@@ -66,14 +66,20 @@ def known_to(plan: Plan, tools: Sequence[Tool] | None) -> dict[str, ToolSpec]:
 
 
 def _any_tools(plan: Plan) -> dict[str, ToolSpec]:
-    """For each tool that a plan names, one that takes whatever the plan gives it."""
+    """For each tool that a plan names, one that takes whatever the plan gives it.
+
+    Tools that plans always have are what they are.
+    """
+    from heddle.engine.execution import specs_of
     from heddle.plan.spec import ToolSpec
 
     taken: dict[str, dict[str, object]] = {}
     for step in plan.steps:
         taken.setdefault(step.tool, {}).update({name: {} for name in step.args})
+    always = specs_of({})
     return {
-        name: ToolSpec(name, parameters={"properties": properties, "additionalProperties": True})
+        name: always.get(name)
+        or ToolSpec(name, parameters={"properties": properties, "additionalProperties": True})
         for name, properties in taken.items()
     }
 

@@ -101,6 +101,7 @@ CODES: dict[str, tuple[Severity, str]] = {
     "too-many-arguments": ("error", "more positional arguments than the tool takes"),
     "repeated-argument": ("error", "an argument is given by position and by name"),
     "wrong-type": ("error", "a literal does not match the argument's schema"),
+    "bad-expression": ("error", "`compute` cannot evaluate the expression, whatever the values"),
     # references
     "unknown-reference": ("error", "a reference names no step"),
     "forward-reference": ("error", "a reference names a step that comes later"),

@@ -9,6 +9,7 @@ wrong, as pairs of message and hint. It never changes anything.
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -162,6 +163,22 @@ def _unquoted(text: str) -> Value:
         return json.loads(text)
     except ValueError:
         return text
+
+
+def _bad_expression(case: Case) -> Iterator[Said]:
+    """What `compute` would refuse whatever the values are."""
+    text, values = case.step.args.get("expression"), case.step.args.get("values", {})
+    built_in = case.tool is not None and case.tool.spec.implicit and case.step.tool == "compute"
+    if not built_in or not isinstance(text, str) or not isinstance(values, dict):
+        return
+    from heddle.plan.expression import ExpressionError, read
+
+    try:
+        read(text, cast("dict[str, Any]", values).keys())
+    except ExpressionError as error:
+        place = f"line {error.line}, column {error.column} of the expression"
+        unknown = isinstance(error.node, ast.Name)
+        yield f"{error.message} ({place})", 'give it in "values"' if unknown else error.hint
 
 
 def _odd(code: str, hint: str) -> Rule:
@@ -359,6 +376,7 @@ STEP_RULES: tuple[tuple[str, Rule], ...] = (
     ("too-many-arguments", _too_many_arguments),
     ("repeated-argument", _repeated_argument),
     ("wrong-type", _wrong_type),
+    ("bad-expression", _bad_expression),
     ("bad-number", _odd("bad-number", "write a number that JSON can hold, or a text")),
     ("bad-text", _odd("bad-text", "write whole Unicode characters")),
     ("unknown-reference", _unknown_reference),
