@@ -26,6 +26,7 @@ from bench import (
     streaming,
     walls,
 )
+from bench.formulas import STRATEGIES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -109,11 +110,14 @@ def import_rows(quick: bool) -> Iterator[Row]:
 def wall_rows(quick: bool) -> Iterator[Row]:
     """Wall time of strategies over its bound, with real sockets."""
     rows = walls.measured(walls.grid(quick=quick))
-    found = walls.summary([row for row in rows if row["strategy"] != "httpx2"])
+    every = walls.summary(rows)
+    found = {name: every[name] for name in STRATEGIES}
     bar = 1 / walls.BAR
     middle = 1 / min(strategy["median"] for strategy in found.values())
     worst = 1 / min(strategy["worst"] for strategy in found.values())
-    yield Row("wall time over its bound, median cell, worst strategy", middle, bar, 1.01, "×", rows)
+    yield Row(
+        "wall time over its bound, median cell, worst strategy", middle, bar, 1.01, "×", every
+    )
     yield Row("wall time over its bound, worst cell, worst strategy", worst, bar, 1.01, "×", found)
 
 
