@@ -11,6 +11,7 @@ result, and `$input.name` is the caller's data.
 
 from __future__ import annotations
 
+import ast
 import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
@@ -20,13 +21,14 @@ from heddle.plan.dialects.calltext import Arguments, call_text
 from heddle.plan.dialects.cursor import Cursor
 from heddle.plan.dialects.literal import QUOTES, Extent, Fault
 from heddle.plan.dialects.names import INPUT, PATH, path_of, text_of
-from heddle.plan.expression import FUNCTIONS, ExpressionError, lower
+from heddle.plan.expression import FUNCTIONS, ExpressionError, lower, parse
 from heddle.plan.ir import Input, Origin, Ref
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     from heddle.plan.dialects.names import Names, Place
+    from heddle.plan.expression import Look
     from heddle.plan.ir import Value
 
     Result = TypeVar("Result")
@@ -59,6 +61,7 @@ _APPLIED = re.compile(rf"(?:^|(?<=\s))[-–—]++\s*+(?P<tool>{_NAME})\s*+\(")
 _BARE = re.compile(rf"(?:(?P<n>{SYMBOL})(?P<p>{PATH})|\{{(?P<m>{SYMBOL})(?P<q>{PATH})\}})")
 _FIELD = re.compile(rf"(?<![\w.])({SYMBOL})\.([^\W\d]\w*+)(?![\w(])")
 _ENUMERATED = re.compile(r"^[^<>=!'\"]*\b(?:and|or)\b[^<>=!'\"]*$")  # 10 and 3: a sum, or a truth?
+_PERCENT = re.compile(r"(?<=[\w)])%(?=\s)")  # 10% 50 is no remainder, as 17 % 5 is
 _LONGEST = 80  # characters of an operator's name and the dashes before it
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _CALL_HINT = "write [FUNC tool(argument, name=y1) = y2]"
@@ -206,18 +209,30 @@ def _maths(body: str, names: Names, place: Place) -> dict[str, Value]:
         id = symbol_id(name)
         return Ref(_found(id, names, place) or names.id_of(id))
 
-    if not THOUSANDS.search(body) and not _ENUMERATED.search(body):
+    if not any(sign.search(body) for sign in (THOUSANDS, _ENUMERATED, _PERCENT)):
         try:
-            return lower(_FIELD.sub(r"\1['\2']", body), look)
+            return _lowered(_FIELD.sub(r"\1['\2']", body), look)
         except ExpressionError:
             pass  # it may still be arithmetic with units and signs
     cleaned = plain(body, lambda word: bool(re.fullmatch(SYMBOL, word)))
     if not cleaned:
         raise Fault("bad-arguments", "there is nothing to compute", _MATHS_HINT)
     try:
-        return lower(cleaned.replace("{", "").replace("}", ""), look)
+        return _lowered(cleaned.replace("{", "").replace("}", ""), look)
     except ExpressionError as error:
         raise Fault("bad-arguments", error.message, error.hint or _MATHS_HINT) from None
+
+
+def _lowered(text: str, look: Look) -> dict[str, Value]:
+    """The arguments of a `compute` step.
+
+    Raises:
+        ExpressionError: it is not in the language, or is several values: 1,20 + 3.
+    """
+    tree = parse(text)
+    if isinstance(tree, ast.Tuple):
+        raise ExpressionError("a comma separates two values", "write a number without commas")
+    return lower(tree, look)
 
 
 def _function(body: str, names: Names, place: Place) -> dict[str, Value]:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from heddle.plan import quantities
 from heddle.plan.dialects.literal import Fault
 
 if TYPE_CHECKING:
@@ -35,8 +36,11 @@ _LATEX = (
     (re.compile(r"\\div(?![a-zA-Z])"), " / "),
     (re.compile(r"\\(?:left|right)(?![a-zA-Z])|\\[,;:! ]|~"), " "),
     (re.compile(r"\\([$%*_])"), r"\1"),
+    (re.compile(r"\^\s*+\{([^{}]{1,200})\}"), r" ** (\1)"),
 )
 _SIGNS = str.maketrans("×·⋅∙∗÷−–—", "*****/---")
+_RAISED = re.compile("(?<=[0-9)])[⁰¹²³⁴⁵⁶⁷⁸⁹]++")
+_DIGITS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
 _TOKEN = re.compile(
     r"\s*+(?:"
     r"(?P<number>[0-9]{1,3}(?:,[0-9]{3})++(?![0-9,])(?:\.[0-9]++)?+"
@@ -52,14 +56,6 @@ _WORD_SIGNS: Final = {
     "plus": "+",
     "minus": "-",
 }
-_WORDS = (
-    "and billion by cubed divided double dozen dozens equals fifth fifths fourth fourths half "
-    "halves hundred hundreds k less million minus mod modulo mn more multiplied not or over "
-    "percent percentage plus quarter quarters remainder score sixth squared tenth third thirds "
-    "thousand thousands times trillion triple twice without zero one two three four five six "
-    "seven eight nine ten eleven twelve fifteen twenty thirty forty fifty sixty"
-)
-_CALCULATING: Final = frozenset(_WORDS.split())
 _HINT = "write numbers, symbols such as y1, + - * / and brackets"
 
 
@@ -86,8 +82,16 @@ def plain(text: str, is_symbol: Callable[[str], bool]) -> str:
         text = pattern.sub(new, text)
     text = re.sub(r"\b(?:divided\s++by|over)\b", "/", text)
     text = re.sub(r"\bmultiplied\s++by\b", "*", text).translate(_SIGNS)
-    cleaning = _Cleaning(_tokens(text), text, is_symbol)
-    return cleaning.run()
+    tokens = _tokens(_RAISED.sub(_power, text))
+    if units := quantities.mixed([token.text for token in tokens]):
+        message = f"{units[0]} and {units[1]} are added"
+        raise Fault("bad-arguments", message, "convert one of them first")
+    return _Cleaning(tokens, text, is_symbol).run()
+
+
+def _power(found: re.Match[str]) -> str:
+    """Small raised digits as a power."""
+    return f" ** {found[0].translate(_DIGITS)}"
 
 
 def _tokens(text: str) -> list[_Token]:
@@ -146,6 +150,15 @@ class _Cleaning:
     def _next(self) -> _Token | None:
         return self._tokens[self._place] if self._place < len(self._tokens) else None
 
+    def _amount_follows(self) -> bool:
+        """Whether an amount comes next: none does in `2x + 3`, and one does in `2 x -3`."""
+        before, after = self._tokens[self._place - 1], self._next()
+        if after is None or after.kind != "sign" or after.text == "(":
+            return after is not None
+        last = self._place + 1 == len(self._tokens)
+        tight = not last and self._tokens[self._place + 1].start == after.end
+        return after.text == "-" and tight and after.start > before.end
+
     def _keep_amount(self, text: str) -> None:
         if self.amount >= 0:
             raise Fault("bad-arguments", f"no sign stands before {text[:40]!r}", _HINT)
@@ -171,7 +184,7 @@ class _Cleaning:
             self.out.append(text)
         elif self._is_symbol(text):
             self._keep_amount(text)
-        elif text in _WORD_SIGNS and self.amount >= 0 and after is not None:
+        elif text in _WORD_SIGNS and self.amount >= 0 and self._amount_follows():
             self._keep_sign(_WORD_SIGNS[text])
         elif text.lower() == "per" and self.amount >= 0:
             self._per(after)
@@ -180,7 +193,7 @@ class _Cleaning:
 
     def _unit(self, text: str, after: _Token | None) -> None:
         """Leave a unit out: a word beside an amount that neither counts nor calculates."""
-        if text.lower() in _CALCULATING:
+        if quantities.counts(text):
             raise Fault("bad-arguments", f"{text!r} counts or calculates", "write it with signs")
         beside = after is not None and after.kind in ("number", "currency")
         if self.amount < 0 and not beside:
@@ -189,6 +202,8 @@ class _Cleaning:
     def _per(self, after: _Token | None) -> None:
         if after is not None and (after.kind == "number" or self._is_symbol(after.text)):
             self._keep_sign("/")
+        elif after is not None and after.text == "cent":
+            raise Fault("bad-arguments", "'per cent' counts", "write 20%")
 
     # -- signs
 
@@ -201,6 +216,8 @@ class _Cleaning:
             self._percent()
         elif token.text == "/" and self._of_units(token):
             pass  # dollars/hour: the unit that follows is left out as well
+        elif token.text in ("^", "**") and self._after_unit():
+            raise Fault("bad-arguments", "a unit stands before a power", "leave units out")
         else:
             self._keep_sign({"^": "**"}.get(token.text, token.text))
 
@@ -209,6 +226,10 @@ class _Cleaning:
         if after is None or after.kind != "word" or self.amount < 0:
             return False
         return after.start == token.end and not self._is_symbol(after.text)
+
+    def _after_unit(self) -> bool:
+        before = self._tokens[self._place - 2] if self._place > 1 else None
+        return before is not None and before.kind == "word" and not self._is_symbol(before.text)
 
     def _begin(self) -> None:
         called = bool(self.out) and self.out[-1][-1].isalnum() and self.amount < 0
@@ -231,6 +252,9 @@ class _Cleaning:
             raise Fault("bad-arguments", "no amount stands before %", _HINT)
         after = self._next()
         if after and (after.kind == "number" or after.text == "(" or self._is_symbol(after.text)):
+            before, sign = self._tokens[self._place - 2], self._tokens[self._place - 1]
+            if before.end == sign.start and sign.end < after.start:
+                raise Fault("bad-arguments", "no sign stands after a percentage", _HINT)
             self._keep_sign("%")
         else:
             self.out[self.amount :] = ["(", *self.out[self.amount :], "/ 100)"]

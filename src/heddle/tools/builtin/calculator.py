@@ -22,6 +22,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from heddle.errors import ToolFailed
+from heddle.plan import quantities
 from heddle.tools.builtin.arithmetic import (
     MAX_DIGITS,
     Number,
@@ -88,13 +89,6 @@ FUNCTIONS: Final[dict[str, tuple[Callable[..., Any], int, int]]] = {
 """Each function with the least and the largest number of its arguments."""
 
 _NAMES = CONSTANTS.keys() | FUNCTIONS.keys()
-_CALCULATING = (
-    "and bn billion by cubed divided double dozen equals half halves hundred is k less million "
-    "minus mod modulo mn more not of or over percent percentage plus quarter quarters score "
-    "squared third thirds thousand times to trillion triple twice without x"
-)
-_NO_UNITS = frozenset(_CALCULATING.split())
-"""Words that calculate or count: to ignore one would be to give a wrong answer."""
 
 
 class _Token(NamedTuple):
@@ -190,8 +184,16 @@ class _Parser:
         value = self._signed()
         while self._at("*", "/", "//", "%", "x", "X"):
             sign = self._take()
+            if sign.kind == "word" and self._at("+", "-") and not self._signed_amount(sign):
+                raise _bad(sign.column, f"{sign.text!r} is no number")
             value = _apply(sign, value, self._signed())
         return value
+
+    def _signed_amount(self, before: _Token) -> bool:
+        """Whether a negative number comes next, as in `2 x -3` but not in `2x - 3`."""
+        sign, after = self._next, self._after()
+        apart = sign.column > before.column + len(before.text)
+        return sign.text == "-" and apart and after.column == sign.column + 1
 
     def _signed(self) -> Number:
         negative = False
@@ -204,7 +206,9 @@ class _Parser:
         base = self._operand()
         if not self._at("**", "^"):
             return base
-        sign = self._take()
+        before, sign = self._tokens[self._place - 1], self._take()
+        if before.kind == "word" and before.text.lower() not in CONSTANTS:
+            raise _bad(sign.column, "a unit stands before a power")
         self._deeper(sign)
         exponent = self._signed()
         self._depth -= 1
@@ -213,10 +217,23 @@ class _Parser:
     def _operand(self) -> Number:
         value = self._atom()
         self._units()
-        while self._at("%") and not _starts_operand(self._after()):
+        while self._at("%") and not self._is_remainder():
             value = _apply(self._take()._replace(text="/"), value, 100)
             self._units()
         return value
+
+    def _is_remainder(self) -> bool:
+        """Whether an operand follows `%`, as in `17 % 5`.
+
+        Raises:
+            ToolFailed: it follows a percentage: `10% 50`.
+        """
+        before, sign, after = self._tokens[self._place - 1], self._next, self._after()
+        if not _starts_operand(after):
+            return False
+        if before.column + len(before.text) == sign.column and after.column > sign.column + 1:
+            raise _bad(after.column, "no operator stands after a percentage")
+        return True
 
     def _atom(self) -> Number:
         token = self._take()
@@ -263,8 +280,10 @@ class _Parser:
     # -- words after a number
 
     def _units(self) -> None:
-        while self._next.kind == "word" and not _means_something(self._next.text.lower()):
-            self._take()
+        while self._next.kind == "word" and not _means_something(self._next.text):
+            per = self._take().text.lower() == "per"
+            if per and self._at("cent"):
+                raise _bad(self._next.column, "'per cent' counts: write 20%")
 
 
 def _starts_operand(token: _Token) -> bool:
@@ -274,7 +293,7 @@ def _starts_operand(token: _Token) -> bool:
 
 
 def _means_something(word: str) -> bool:
-    return word in _NO_UNITS or word.removeprefix("x") in _NAMES
+    return quantities.counts(word) or word.lower().removeprefix("x") in _NAMES
 
 
 def _named(token: _Token) -> str:
@@ -343,7 +362,10 @@ def evaluate(expression: str) -> Number:
     """
     if len(expression) > MAX_CHARACTERS:
         raise _bad(MAX_CHARACTERS + 1, f"longer than {MAX_CHARACTERS} characters")
-    return _Parser(_tokens(expression.translate(_SAME))).whole()
+    tokens = _tokens(expression.translate(_SAME))
+    if units := quantities.mixed([token.text for token in tokens]):
+        raise _bad(1, f"{units[0]} and {units[1]} are added: convert one of them first")
+    return _Parser(tokens).whole()
 
 
 def calculator(name: str = "calculate") -> Tool:
