@@ -120,7 +120,8 @@ class Attempts:
     def pump(self) -> None:
         """Give every ready step that finds a slot a worker."""
         self._pumping = False
-        while self._queue.ready and (node := self._next()) is not None:
+        ready, most = self._queue.ready, self._limits.concurrency
+        while ready and self.in_flight < most and (node := self._next()) is not None:
             worker = self._loop.create_task(self._work(node))
             node.task = worker
             self._workers.add(worker)

@@ -57,6 +57,10 @@ class Lookup:
                 filled[name] = value
             elif kind is Ref:
                 filled[name] = look(value)
+            elif kind is list:
+                filled[name] = [
+                    look(item) if item.__class__ is Ref else fill(item, look, 1) for item in value
+                ]
             else:
                 filled[name] = fill(value, look)
         return filled

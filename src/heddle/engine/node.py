@@ -111,6 +111,12 @@ def edges(step: Step, *, over: bool = True) -> tuple[dict[str, None], dict[str, 
         kind = value.__class__
         if kind is Ref:
             firm[value.step] = None
+        elif kind is list:
+            for item in value:
+                if item.__class__ is Ref:
+                    firm[item.step] = None
+                else:
+                    values.append(item)
         elif kind not in ATOMS:
             values.append(value)
     if step.when is not None:

@@ -44,6 +44,7 @@ class ReadyQueue:
     Attributes:
         ready: the heap; for a quick look whether there is anything.
         followers: steps that wait for the call of another, which goes where they would.
+        gates: by tool, where its steps need a slot.
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class ReadyQueue:
                 if (bound := limits.per_tool.get(name, spec.concurrency)) is not None
             }
         )
-        self._gates = {name: self._gates_of(name, spec) for name, spec in specs.items()}
+        self.gates = {name: self._gates_of(name, spec) for name, spec in specs.items()}
         self._parked: dict[str, list[tuple[float, int, Node]]] = {}
         self._shut: set[str] = set()  # gates that will wake us
         self._wake = wake
@@ -78,10 +79,6 @@ class ReadyQueue:
     def _gates_of(self, name: str, spec: ToolSpec) -> tuple[str, ...]:
         gates = ("tool:" + name,) if self._tool_slots.bounds(name) else ()
         return (*gates, "provider:" + spec.provider) if spec.provider else gates
-
-    def gates(self, tool: str) -> tuple[str, ...]:
-        """Where a step of this tool needs a slot."""
-        return self._gates[tool]
 
     # -- in and out ----------------------------------------------------------------------------
 
@@ -204,7 +201,7 @@ class ReadyQueue:
         Cost: O(steps + edges), here and at most log2(steps) times later for each tool.
         """
         self._ranked = True
-        self._rankings_left = dict.fromkeys(self._gates, len(self._nodes).bit_length())
+        self._rankings_left = dict.fromkeys(self.gates, len(self._nodes).bit_length())
         self._rank()
 
     def unrank(self) -> None:

@@ -189,7 +189,7 @@ class Scheduler:
         if node.spec is self._expand_spec:  # its plan may use anything
             node.gate.resources.reserve(step.id)
         node.step = step
-        node.gates = self._queue.gates(step.tool)
+        node.gates = self._queue.gates[step.tool]
         self._at = self._now()
         self._connect(node, step, order)
 
@@ -357,7 +357,7 @@ class Scheduler:
             self._expansions.begin(node)
         elif node.spec.fuses and (leader := self._sharing.find(node)) is not None:  # type: ignore[union-attr]
             self._share(node, leader)
-        elif node in self._guesses and self._speculation.adopt(node):
+        elif self._guesses and node in self._guesses and self._speculation.adopt(node):
             return
         elif node.spec.max_batch > 1:  # type: ignore[union-attr]
             self._attempts.batches.gather(node)
