@@ -9,7 +9,7 @@ from heddle.cli.faults import INTERRUPTED
 from heddle.cli.live import view_of
 from heddle.cli.loop import results_only, run_loop
 from heddle.engine.log import EventLog
-from heddle.engine.result import RunError, RunResult, result_of
+from heddle.engine.result import RunError, RunResult, batched, result_of
 from heddle.engine.state import fold
 
 if TYPE_CHECKING:
@@ -51,10 +51,10 @@ def carry_out(
             approve = approver(view, specs, yes=yes)
             return run_loop(view.watch(log, work(log, approve)))
     except KeyboardInterrupt:
-        return _interrupted(log, limits)
+        return _interrupted(log, specs, limits)
 
 
-def _interrupted(log: EventLog, limits: Limits) -> RunResult:
+def _interrupted(log: EventLog, specs: Mapping[str, ToolSpec], limits: Limits) -> RunResult:
     """What there is of a run that was stopped."""
     state = fold(log.events)
     unseen = [step.id for step in state.steps.values() if step.status == "unknown"]
@@ -64,6 +64,7 @@ def _interrupted(log: EventLog, limits: Limits) -> RunResult:
         [],
         log.events,
         slots=(limits.concurrency, {}),
+        together=batched(specs),
         answer=None,
         error=RunError("interrupted", "interrupted", hint, INTERRUPTED),
         findings=[finding for round in state.rounds for finding in round.findings],

@@ -22,7 +22,7 @@ from heddle.engine.events import (
 from heddle.engine.executor import LocalExecutor
 from heddle.engine.expanding import Expander
 from heddle.engine.log import EventLog
-from heddle.engine.result import RunError, result_of
+from heddle.engine.result import RunError, batched, result_of
 from heddle.engine.round import Round, cone, output_ids, sinks
 from heddle.engine.scheduler import Scheduler
 from heddle.engine.slots import LocalSlots
@@ -295,8 +295,9 @@ class Workshop:
         def read() -> RunResult:
             return result_of(
                 fold(self.log.events), self.plans, self.log.events,
-                slots=(self.limits.concurrency, self._allowances()), answer=answer, error=error,
-                status=status, findings=findings, expansions=self.expansions,
+                slots=(self.limits.concurrency, self._allowances()), together=batched(self.specs),
+                answer=answer, error=error, status=status, findings=findings,
+                expansions=self.expansions,
             )  # fmt: skip
 
         now = read()

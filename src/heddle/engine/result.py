@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from heddle.engine.state import RunState, StepState
     from heddle.plan.findings import Finding
     from heddle.plan.ir import Plan
+    from heddle.plan.spec import ToolSpec
 
 __all__ = [
     "ItemError",
@@ -24,6 +25,7 @@ __all__ = [
     "RunUsage",
     "StepOutcome",
     "Timing",
+    "batched",
     "result_of",
 ]
 
@@ -216,12 +218,18 @@ def finding_to_json(finding: Finding) -> dict[str, Any]:
     return {name: getattr(finding, name) for name in names}
 
 
+def batched(specs: Mapping[str, ToolSpec]) -> dict[str, int]:
+    """How many calls one slot may hold at once, of the tools that have a batch form."""
+    return {name: spec.max_batch for name, spec in specs.items() if spec.max_batch > 1}
+
+
 def result_of(
     state: RunState,
     plans: Sequence[Plan],
     events: Sequence[Event],
     *,
     slots: Slots,
+    together: Mapping[str, int] | None = None,
     answer: Any,
     error: RunError | None,
     status: RunStatus | None = None,
@@ -236,6 +244,7 @@ def result_of(
         events: the log.
         slots: how many steps could be in flight, for the lower bound: in all, and for each tool
             the names and numbers of further slots that its calls share.
+        together: calls that one slot may hold at once, of tools with a batch form.
         answer: what the join gave.
         error: why there is no full answer, if the caller knows; else the steps tell.
         status: set where the steps do not tell (rejected).
@@ -254,7 +263,7 @@ def result_of(
         findings=found,
         steps=steps,
         usage=_usage(state),
-        timing=_timing(state, slots),
+        timing=_timing(state, slots, together or {}),
         plan=plans[-1] if plans else None,
         plans=every,
         events=list(events),
@@ -410,9 +419,9 @@ def _usage(state: RunState) -> RunUsage:
     )
 
 
-def _timing(state: RunState, slots: Slots) -> Timing:
+def _timing(state: RunState, slots: Slots, together: Mapping[str, int]) -> Timing:
     ran = [step for step in state.steps.values() if step.started_s is not None]
-    work = sum(step.work_s for step in ran)
+    held = [(step, step.work_s / together.get(_tool_of(step), 1)) for step in ran]
     starts = [step.started_s for step in ran if step.started_s is not None]
     ends = [step.finished_s for step in ran if step.finished_s is not None]
     critical = state.critical_path_s()
@@ -423,17 +432,30 @@ def _timing(state: RunState, slots: Slots) -> Timing:
         joining_s=sum((end or state.last_s) - start for start, end in state.joins),
         total_s=state.last_s,
         critical_path_s=critical,
-        lower_bound_s=max(critical, work / slots[0], *_shared_bounds(ran, slots[1])),
-        sequential_s=work,
+        lower_bound_s=max(
+            critical,
+            sum(seconds for _, seconds in held) / slots[0],
+            *_shared_bounds(held, slots[1]),
+        ),
+        sequential_s=sum(step.work_s for step in ran),
     )
 
 
+def _tool_of(step: StepState) -> str:
+    return step.step.tool if step.step is not None else ""
+
+
 def _shared_bounds(
-    ran: Sequence[StepState], shared: Mapping[str, Sequence[tuple[str, int]]]
+    held: Sequence[tuple[StepState, float]], shared: Mapping[str, Sequence[tuple[str, int]]]
 ) -> Iterator[float]:
-    """For each shared allowance, the time that the calls through it need at least."""
+    """For each shared allowance, the time that the calls through it need at least.
+
+    Args:
+        held: steps, and the seconds for which they hold slots at least.
+        shared: the allowances, by tool.
+    """
     work: dict[tuple[str, int], float] = {}
-    for step in ran:
-        for allowance in shared.get(step.step.tool, ()) if step.step else ():
-            work[allowance] = work.get(allowance, 0.0) + step.work_s
+    for step, seconds in held:
+        for allowance in shared.get(_tool_of(step), ()):
+            work[allowance] = work.get(allowance, 0.0) + seconds
     yield from (seconds / slots for (_, slots), seconds in work.items())
