@@ -153,6 +153,7 @@ OTHERS = {
     "no-question": replace(RUN, question=""),
     "no-steps": replace(RUN, plans=[planned("nothing", "llmcompiler")]),
     "step-by-step": replace(RUN, plans=[planned("Action: search[a]\n", "react")]),
+    "given-up": replace(RUN, strategy="parallel"),
     "later-round": replace(RUN, plans=[planned(), planned(round=2)]),
     "bad-lines": replace(RUN, plans=[planned("1. search($9", "llmcompiler")]),
     "answered-by-plan": replace(RUN, plans=[planned("[1 + 1 = y1]\nIt is y1.", "abstraction")]),
@@ -182,6 +183,13 @@ def test_only_correct_keeps_plans_that_were_right_clean_and_enough(reason):
     assert rows(WRONG[reason], kinds=["plan"], only="correct") == []
     assert reason in {found for _, found in left_out(WRONG[reason], only="correct")}
     assert len(rows(WRONG[reason], kinds=["plan"])) == 1
+
+
+@pytest.mark.parametrize("turn", ["react", "native"])
+def test_a_plan_that_was_given_up_for_turns_is_no_plan_to_learn(turn):
+    run = replace(RUN, plans=[planned(), planned("", turn, round=2)])
+    assert rows(run) == []
+    assert ("plan", "given-up") in left_out(run)
 
 
 def test_only_clean_keeps_wrong_answers():

@@ -44,6 +44,7 @@ REASONS = {
     "no-question": "the text of the question is not known: pass --questions",
     "no-steps": "the plan has no step that could be read",
     "step-by-step": "it was written after results had been read",
+    "given-up": "the answer came step by step after it: it was cut off, or was not enough",
     "later-round": "it was written after another plan had been tried",
     "bad-lines": "lines of the plan could not be read",
     "answered-by-plan": "the plan itself says the answer: no model came to it",
@@ -59,6 +60,7 @@ REASONS = {
 """Why something gave no row."""
 
 _TURNS = frozenset(("react", "native"))
+_STEP_BY_STEP = frozenset(("react", "parallel", "direct"))
 _CIRCUMSTANCES = frozenset(("id", "strategy", "repeat", "written", "verdict"))
 
 
@@ -230,12 +232,20 @@ def _ahead(source: Source, kind: Kind) -> Iterator[Planned | LeftOut]:
     for planned in source.plans if source.question else ():
         if planned.dialect == "react" or (source.ran and planned.dialect in _TURNS):
             yield LeftOut(kind, "step-by-step")
+        elif _given_up(source):
+            yield LeftOut(kind, "given-up")
         elif planned.round > 1:
             yield LeftOut(kind, "later-round")
         elif planned.plan is not None and not planned.plan.steps:
             yield LeftOut(kind, "no-steps")
         else:
             yield planned
+
+
+def _given_up(source: Source) -> bool:
+    """Whether the answer came step by step, whatever was planned before."""
+    turned = any(planned.dialect in _TURNS for planned in source.plans)
+    return source.ran and (turned or source.strategy in _STEP_BY_STEP)
 
 
 def _tool(spec: ToolSpec) -> dict[str, Any]:
