@@ -25,7 +25,7 @@ from heddle.engine.events import (
     StepResult,
     StepStarted,
 )
-from heddle.engine.maps import streams_over
+from heddle.engine.map_run import streams_over
 from heddle.engine.speculation import Speculation
 from heddle.plan.ir import MISSING, Hole, Ref, Step, dependencies
 from heddle.plan.limits import Limits

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from heddle.engine.executor import Executor
     from heddle.engine.log import EventLog
     from heddle.engine.lookup import Lookup
-    from heddle.engine.maps import Element
+    from heddle.engine.map_run import Element
     from heddle.engine.node import Node
     from heddle.engine.queue import ReadyQueue
     from heddle.engine.sharing import Sharing

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from heddle.engine.gate import Gate
     from heddle.engine.log import EventLog
     from heddle.engine.lookup import Lookup
-    from heddle.engine.maps import Element
+    from heddle.engine.map_run import Element
     from heddle.engine.node import Node
 
 __all__ = ["Expand", "Expansions"]

@@ -19,7 +19,7 @@ other reason than a guard. It is whole if none does, defaults taken.
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from heddle.engine.elements import HARMLESS
 from heddle.engine.events import (
@@ -30,14 +30,15 @@ from heddle.engine.events import (
     StepUnknown,
 )
 from heddle.engine.lookup import NothingChosen
-from heddle.engine.node import Ending, Node, edges
+from heddle.engine.map_run import COMING, HAS, LACKS, OPEN, SPARED, Element, Fault, MapRun
+from heddle.engine.node import Ending, Node
 from heddle.errors import ToolFailed
 from heddle.plan.canonical import hash_of
 from heddle.plan.ir import MISSING, Item, Ref
 from heddle.tools.function import Metered
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Mapping
 
     from heddle.engine.attempts import Attempts
     from heddle.engine.events import Status
@@ -46,140 +47,9 @@ if TYPE_CHECKING:
     from heddle.engine.queue import ReadyQueue
     from heddle.plan.ir import Step
 
-__all__ = ["Element", "MapRun", "Maps", "follows", "streams_over"]
+__all__ = ["MapOwner", "Maps"]
 
-_OPEN, _COMING, _HAS, _LACKS, _SPARED = range(5)  # what became of an element
 _MOST_AT_ONCE = 1_000  # elements that a guard may skip before others get their turn
-
-
-class _Fault(NamedTuple):
-    """Why an element has no value of its own."""
-
-    status: Status
-    code: str
-    message: str
-
-
-class MapRun:
-    """A map step in the scheduler.
-
-    Attributes:
-        source: the id of the map that this one follows element by element; "" for none.
-        at_once: whether it may do so before that one has ended.
-        opened: whether its list is known.
-        values: results in the order of the list; null where there is none.
-        whole: whether each element has a value, or was left out by a guard.
-    """
-
-    __slots__ = (
-        "at_once", "available", "depth", "ended", "faults", "followers", "head", "items", "left",
-        "live", "next", "node", "opened", "source", "states", "values",
-    )  # fmt: skip
-
-    def __init__(self, node: Node, source: str, *, at_once: bool) -> None:
-        self.node = node
-        self.source = source
-        self.at_once = at_once
-        self.opened = False
-        self.ended = False  # nothing of it begins any more
-        self.head: Node = node
-        self.depth = 0
-        self.items: list[Any] = []
-        self.values: list[Any] = []
-        self.states = bytearray()
-        self.faults: dict[int, _Fault] = {}
-        self.left = 0
-        self.next = 0
-        self.available: deque[int] = deque()  # indexes that a followed map has given
-        self.live: dict[int, Element] = {}
-        self.followers: list[MapRun] = []
-
-    @property
-    def whole(self) -> bool:
-        """Whether dependents see its list."""
-        return self.opened and not self.left and _LACKS not in self.states
-
-    def open(self, items: list[Any], followed: MapRun | None) -> None:
-        """The list is there; of a followed map, its length is."""
-        self.opened = True
-        self.items = items
-        self.left = len(items)
-        self.values = [None] * len(items)
-        self.states = bytearray(len(items))
-        if followed is None:
-            self.available.clear()
-            return
-        self.next = len(items)
-        self.head, self.depth = followed.head, followed.depth + 1
-        followed.followers.append(self)
-
-    def take_index(self) -> int | None:
-        """The next element that may begin; None if none may now."""
-        if self.next < len(self.items):
-            self.next += 1
-            return self.next - 1
-        return self.available.popleft() if self.available else None
-
-    def close(self) -> None:
-        """All is over: forget what only elements need."""
-        self.ended = True
-        self.items = []
-        self.available.clear()
-        self.live.clear()
-        self.followers.clear()
-
-    def outcome(self) -> tuple[Status, str, str]:
-        """Status, code and message, by the worst that became of an element."""
-        lacking = [(i, fault) for i, fault in self.faults.items() if fault.code not in HARMLESS]
-        if not lacking:
-            return "done", "", ""
-        unknown = [fault for _, fault in lacking if fault.status == "unknown"]
-        if unknown:
-            return "unknown", unknown[0].code, unknown[0].message
-        failed = [pair for pair in lacking if pair[1].status == "failed"]
-        first, fault = min(failed or lacking)
-        said = f"{len(lacking)} of {len(self.states)} elements have no result of their own"
-        why = fault.message or fault.code
-        code = "items-failed" if failed else fault.code
-        return "failed", code, f"{said}; the first of them, element {first}: {why}"
-
-
-class Element(Node):
-    """One element of a map, while it is ready or runs, and while equal calls may share its outcome.
-
-    Attributes:
-        item: the element of the list; nobody may change it.
-    """
-
-    __slots__ = ("element", "item")
-
-    def __init__(self, run: MapRun, index: int) -> None:
-        node = run.node
-        self.id = node.id
-        self.n = run.head.n
-        self.gate = node.gate
-        self.step = node.step
-        self.spec = node.spec
-        self.gates = node.gates
-        self.map = run
-        self.element: int = index  # pyright: ignore[reportIncompatibleVariableOverride]
-        self.item: Any = run.items[index]
-        self.status = "ready"
-        self.attempt = 0
-        self.begun = False
-        self.task = None
-        self.leases = None
-        self.deadline = None
-        self.value = None
-
-    @property
-    def rank(self) -> float:  # type: ignore[override]  # that of the chain's first map
-        """Seconds of the longest path from the first map of the chain to the end."""
-        return self.map.head.rank  # type: ignore[union-attr]
-
-    def __lt__(self, other: Element) -> bool:
-        """The order in the queue, where rank and place are the same."""
-        return (self.element, -self.map.depth) < (other.element, -other.map.depth)  # type: ignore[union-attr]
 
 
 class MapOwner(Protocol):
@@ -304,18 +174,18 @@ class Maps:
     def _catch_up(self, run: MapRun, source: MapRun) -> None:
         """Take in what has become of the followed map's elements up to now."""
         for index, state in enumerate(source.states):
-            if state > _COMING or source.ended:
+            if state > COMING or source.ended:
                 self._offer(run, source, index)
 
     def _offer(self, run: MapRun, source: MapRun, index: int) -> None:
         """An element of the followed map has ended."""
-        if run.ended or run.states[index] != _OPEN:
+        if run.ended or run.states[index] != OPEN:
             return
-        if source.states[index] == _HAS:
-            run.states[index] = _COMING  # it may be offered again by what ends just now
+        if source.states[index] == HAS:
+            run.states[index] = COMING  # it may be offered again by what ends just now
             run.available.append(index)
             return
-        fault = source.faults.get(index) or _Fault(source.node.status, "", "")
+        fault = source.faults.get(index) or Fault(source.node.status, "", "")
         code = fault.code if fault.code.startswith("upstream-") else "upstream-" + fault.status
         self._settle(run, index, "skipped", code, f"step {source.node.id} {fault.status}")
 
@@ -362,7 +232,7 @@ class Maps:
             value, usage, cost = value
         element.status = "done"
         run.values[index] = element.value = value
-        run.states[index] = _HAS
+        run.states[index] = HAS
         self._log.emit((RESULT, now, element.id, element.attempt, value, index, usage, cost, ""))
         if element.attempt:  # else it had the value of an equal call
             self._queue.learn(element.step.tool, now - started)  # type: ignore[union-attr]
@@ -400,12 +270,12 @@ class Maps:
         step = run.node.step
         assert step is not None
         self._log.emit(ElementEnded(self._at, run.node.id, index, status, code))
-        run.faults[index] = _Fault(status, code, message)
+        run.faults[index] = Fault(status, code, message)
         if status == "failed" and step.default is not MISSING:
             run.values[index] = step.default
-            run.states[index] = _HAS
+            run.states[index] = HAS
         else:
-            run.states[index] = _SPARED if code in HARMLESS else _LACKS
+            run.states[index] = SPARED if code in HARMLESS else LACKS
         self._element_over(run, index)
 
     def _element_over(self, run: MapRun, index: int) -> None:
@@ -462,37 +332,6 @@ class Maps:
         for follower in followers:
             self._catch_up(follower, run)
             self._feed(follower)
-
-
-def follows(node: Node, source: Node) -> bool:
-    """Whether a map takes the elements of another one that has any, whatever became of it."""
-    return (
-        node.map is not None
-        and node.map.source == source.id
-        and source.map is not None
-        and source.map.opened
-    )
-
-
-def streams_over(step: Step, order: Collection[str] = ()) -> tuple[str, bool]:
-    """The id that a map may follow element by element, if that is a map, and whether at once.
-
-    It is what `over` names as a whole, unless anything else of the step needs it to succeed; "" for
-    none. A map that has another reason to wait for its end does so, and follows it then.
-
-    Args:
-        step: a map.
-        order: ids that must have ended before it, in whatever way.
-
-    Cost: linear in the step.
-    """
-    over = step.over
-    if type(over) is not Ref or over.path:
-        return "", False
-    firm, loose = edges(step, over=False)
-    if over.step in firm:
-        return "", False
-    return over.step, not (over.step in loose or over.step in order)
 
 
 def _refuse_many(items: list[Any], step: Step) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from heddle.engine.deadlines import Deadline
     from heddle.engine.events import Status
     from heddle.engine.gate import Gate
-    from heddle.engine.maps import MapRun
+    from heddle.engine.map_run import MapRun
     from heddle.engine.slots import Lease
     from heddle.plan.spec import ToolSpec
 

@@ -38,7 +38,8 @@ from heddle.engine.expansions import Expansions
 from heddle.engine.fill import fresh
 from heddle.engine.gate import Gate
 from heddle.engine.lookup import Lookup, NothingChosen
-from heddle.engine.maps import Element, MapRun, Maps, follows, streams_over
+from heddle.engine.map_run import Element, MapRun, follows, streams_over
+from heddle.engine.maps import Maps
 from heddle.engine.node import Ending, Node, edges, has_value, upstream
 from heddle.engine.queue import ReadyQueue
 from heddle.engine.resources import Resources

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from heddle.engine.lookup import Lookup
-    from heddle.engine.maps import Element
+    from heddle.engine.map_run import Element
     from heddle.engine.node import Node
     from heddle.plan.ir import Choose, Input, Step, Value
 
