@@ -215,12 +215,13 @@ def _carry_out(campaign: Campaign, concurrency: int, tolerance: float, *, quiet:
 
 def _say_beginning(campaign: Campaign) -> None:
     wanted, left = len(campaign.wanted), len(campaign.left)
+    strategies = "1 strategy" if len(campaign.agents) == 1 else f"{len(campaign.agents)} strategies"
     done = f", {wanted - left:,} of them done before" if left < wanted else ""
     done += f", {campaign.again:,} of them failed and made again" if campaign.again else ""
     say(f" {campaign.results.path}", label="results:", fg="bold")
     say(
-        f" {wanted:,} ({len(campaign.questions):,} questions, "
-        f"{len(campaign.agents)} strategies){done}",
+        f" {wanted:,} ({len(campaign.questions):,} question"
+        f"{'' if len(campaign.questions) == 1 else 's'}, {strategies}){done}",
         label="runs:",
         fg="bold",
     )
