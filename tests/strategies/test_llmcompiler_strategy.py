@@ -76,6 +76,18 @@ def test_the_next_planner_is_told_to_number_its_calls_from_where_the_last_stoppe
     assert "Number your calls from 3." in model.requests[2].messages[-1].content
 
 
+@pytest.mark.parametrize("strategy", ["llmcompiler", "code"])
+def test_the_instructions_are_the_same_in_every_round_so_that_a_provider_can_keep_them(
+    strategy: str,
+) -> None:
+    world = World(1, 3, conditional=1)
+    model = world.model()
+    run_virtual(heddle.Agent(model, world.tools, strategy=strategy).run(world.question))
+    planners = [request for request in model.requests if request.role == "planner"]
+    assert len(planners) == 3
+    assert len({request.messages[0] for request in planners}) == 1
+
+
 def test_where_a_plan_says_the_answer_nobody_is_asked_for_it() -> None:
     result, model = ask({"planner": '1. price("A")\n2. join("It costs $1.")'})
     assert result.answer == "It costs 2.0."

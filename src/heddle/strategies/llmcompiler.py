@@ -28,12 +28,14 @@ async def strategy(rounds: Rounds) -> Verdict:
 
 
 def planner_messages(rounds: Rounds, reason: str = "") -> Messages:
-    """What the planner reads: tools, limits and inputs' names; then the question."""
+    """What the planner reads: tools, limits and inputs' names; then the question.
+
+    The instructions are the same in every round, so that a provider can keep them.
+    """
     numbers = [_number(step) for step in rounds.steps()]
     first = 1 + max((int(name) for name in numbers if name), default=0)
     system = prompt(
         "llmcompiler",
-        first=first,
         max_steps=rounds.max_steps,
         tools=tools_text(rounds.specs),
         inputs=inputs_text(rounds.inputs),
