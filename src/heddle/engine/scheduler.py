@@ -18,7 +18,6 @@ Source: list scheduling by critical path (Coffman and Graham 1972); LLMCompiler'
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any, cast
 
 from heddle.engine.attempts import Attempts
@@ -46,6 +45,7 @@ from heddle.engine.resources import Resources
 from heddle.engine.sharing import Sharing
 from heddle.engine.slots import LocalSlots
 from heddle.engine.speculation import Speculation
+from heddle.engine.waiters import Waiters
 from heddle.errors import HeddleError, ToolFailed
 from heddle.plan.canonical import sound
 from heddle.plan.ir import MISSING, Item
@@ -135,10 +135,8 @@ class Scheduler:
         self._unfinished = 0
         self._endings: list[Ending] = []
         self._at = 0.0  # when what is happening now happened: one reading for all its events
-        self._loop = asyncio.get_running_loop()
-        self._all_ended: asyncio.Future[None] | None = None
-        self._waiters: list[list[Any]] = []  # [ids still open, how many must be done, future]
-        self._failure: BaseException | None = None
+        self._waiters = Waiters(self._nodes)
+        self._awaited = self._waiters.some
         self._over: tuple[str, str] | None = None  # code and reason, once no step may start
         self.abandoned = 0
 
@@ -452,11 +450,7 @@ class Scheduler:
 
     def broken(self, error: BaseException) -> None:
         """A worker failed: whoever waits is told."""
-        self._failure = error
-        futures = [waiter[2] for waiter in self._waiters]
-        for future in (*futures, *filter(None, [self._all_ended])):
-            if not future.done():
-                future.set_exception(error)
+        self._waiters.fail(error)
 
     # -- endings -------------------------------------------------------------------------------
 
@@ -473,8 +467,8 @@ class Scheduler:
                 node.value = node.step.default  # type: ignore[union-attr]
         self._unfinished -= 1
         self._log.emit((ENDED, self._at, node.id, status, code))
-        if self._waiters or not self._unfinished:
-            self._tell_waiters(node)
+        if self._awaited or not self._unfinished:
+            self._waiters.tell(node, self._unfinished)
         if self._sharing.followers:
             self.tell_followers(node)
         if self._guesses:
@@ -546,38 +540,10 @@ class Scheduler:
         Raises:
             BaseException: the scheduler itself failed; a bug.
         """
-        if self._failure is not None:
-            raise self._failure
         if ids is None and done is None:
-            if self._unfinished:
-                self._all_ended = self._all_ended or self._loop.create_future()
-                await asyncio.shield(self._all_ended)
-            return
-        among = self._nodes.keys() if ids is None else ids
-        open_ids = {id for id in among if self._nodes[id].status not in TERMINAL}
-        wanted = len(among) + 1 if done is None else done
-        wanted -= sum(self._nodes[id].status == "done" for id in among)
-        if not open_ids or wanted <= 0:
-            return
-        future: asyncio.Future[None] = self._loop.create_future()
-        waiter = [open_ids, wanted, future]
-        self._waiters.append(waiter)
-        try:
-            await future
-        finally:
-            self._waiters = [item for item in self._waiters if item is not waiter]
-
-    def _tell_waiters(self, node: Node) -> None:
-        if not self._unfinished and self._all_ended is not None:
-            _resolve(self._all_ended)
-            self._all_ended = None
-        for waiter in self._waiters:
-            open_ids, _, future = waiter
-            if node.id in open_ids:
-                open_ids.discard(node.id)
-                waiter[1] -= node.status == "done"
-                if not open_ids or waiter[1] <= 0:
-                    _resolve(future)
+            await self._waiters.for_all(self._unfinished)
+        else:
+            await self._waiters.for_some(self._nodes.keys() if ids is None else ids, done)
 
     def at(self, seconds: float, act: Callable[[], None]) -> Deadline:
         """Do something at a time counted from now."""
@@ -695,8 +661,3 @@ def _said(error: BaseException) -> tuple[str, str]:
 def _told(node: Node, source: Node) -> bool:
     """Whether a map has not waited for the end of the one that it follows."""
     return follows(node, source) and node.map is not None and node.map.at_once
-
-
-def _resolve(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
