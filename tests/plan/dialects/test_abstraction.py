@@ -328,6 +328,11 @@ def test_all_recorded_replies_were_read():
 
 
 @needs_corpus("recorded_plans")
+def test_a_result_before_its_sum_is_recognised_whatever_the_sum_begins_with():
+    for text in ("- [y1 = $.6*$.5]", "[y1 = .5 * 3]", "[ y1 = $5 + 3 ]"):
+        assert recognise(text) == "abstraction"
+
+
 def test_no_text_of_another_dialect_is_taken_for_this_one():
     others = [row for row in corpus("recorded_plans") if row["dialect"] != "abstraction"]
     assert "abstraction" not in {recognise(row["text"]) for row in others}

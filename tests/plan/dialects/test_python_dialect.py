@@ -399,3 +399,19 @@ def test_other_texts_are_less_likely():
     assert likely("x = f(1)\ny = g(x)") > 0.8
     assert likely("1. f(1)\n2. g($1)") == likely("Plan: a\n#E1 = f[1]") == likely("") == 0.0
     assert likely("I think that x = 3 is right.") == likely('{"a": 1}') == 0.0
+
+
+def test_equations_in_prose_are_no_program():
+    prose = [
+        "Let x be the toys that James has.\nx+2=80\n2x=80+2\nx=82\nA: 82",
+        "Let x be Adelwolfe's.\nTotal:x+3x=339\n13x+x=339\n13x=370\nx=<<37=37>>37\nA: 37",
+        "Quinn = 30 years old\nJane = 30 years - 3 years = <<30-3=27>>27 years old\nA: 32",
+    ]
+    assert [recognise(text) for text in prose] == [None] * 3
+    programs = [
+        "x = 4  # cards\ny = x - 2\nx - y <= 5",
+        "a = f(1)\na - g(b=2)",
+        "x = 5 if 1 else 2\nx += 1\nx **= 2\nx //= 3",
+        "x = 3\nx - 2 == 1",
+    ]
+    assert [recognise(text) for text in programs] == ["python"] * 4

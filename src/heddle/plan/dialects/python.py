@@ -320,6 +320,10 @@ _FENCED = re.compile(
 )
 _ASSIGNED = re.compile(r"[^\W\d]\w*+(?:\s*+,\s*+[^\W\d]\w*+)*+(?:\s*+:\s*+\w++)?\s*+=(?!=)\s*+\S")
 _CALLED = re.compile(r"(?:await\s++)?[^\W\d][\w.]*+\([^\n|]*\)\s*+(?:#.*)?")
+_EQUATION = re.compile(
+    r"\(?(?:[0-9][\w.]*+|[^\W\d]\w*+\s*+[-+*/](?![*/]?=))[^=\n\"'#<>!(]{0,80}=(?!=)"
+    r"|[^\W\d]\w*+\s*+=[^=\n\"'#a-zA-Z]{0,80}(?:<<|[0-9]\s++(?!(?:if|and|or|in|is|not)\b)[a-zA-Z])"
+)  # mathematics in prose: 2x = 8, x + 3 = 5, x = 4 cards
 _BLOCK = re.compile(r"(?:if|elif|else|for)\b[^\n]*:\s*+$")
 _INDENTED = (" ", "\t", "#", ")", "]", "}", "`")
 
@@ -334,10 +338,11 @@ def likely(text: str) -> float:
     ]
     if not lines:
         return 0.0
-    assigned = sum(_ASSIGNED.match(line) is not None for line in lines)
+    equations = sum(_EQUATION.match(line) is not None for line in lines)
+    assigned = sum(_ASSIGNED.match(line) is not None for line in lines) - equations
     called = sum(_CALLED.fullmatch(line) is not None for line in lines)
     blocks = sum(_BLOCK.match(line) is not None for line in lines)
     share = (assigned + called + blocks) / len(lines)
-    if assigned:
+    if assigned > 0:
         return 0.93 if fenced else 0.4 + 0.45 * share
     return 0.4 * share if called == len(lines) else 0.0
