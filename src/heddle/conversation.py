@@ -248,7 +248,8 @@ class Conversation:
     async def join(self, plan: Plan, messages: Messages | None = None) -> Verdict:
         """Join the results: by the plan's own output, or by asking the joiner."""
         ends = output_ids(plan) or sinks(plan)  # what is joined, and no more
-        done = sum(self._shop.scheduler.status(id) == "done" for id in ends)
+        known = self._folded().steps  # an output may name steps that were never read
+        done = sum(id in known and known[id].status == "done" for id in ends)
         if not plan.steps or (_failed(plan) and not self.last_round):
             return self._replan(plan, _why_rejected(plan))
         if not self._policy.met(done, ends):

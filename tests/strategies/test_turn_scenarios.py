@@ -125,3 +125,23 @@ def test_an_output_whose_path_leads_nowhere_is_an_error_of_the_run_of_an_agent()
     result, _ = ask(['t = look("abc")\nt[0]\n'], "code")
     assert (result.status, result.error.code, result.exit_status) == ("partial", "bad-path", 1)
     assert "step t has no 0" in result.error.message
+
+
+def program(count: int, *, bad: int = 0) -> str:
+    lines = [f"x{n} = {'nope' if n <= bad else 'look'}({n})" for n in range(1, count + 1)]
+    return "\n".join([*lines, f"x{count}", ""])
+
+
+def test_an_output_may_name_a_step_that_was_never_read() -> None:
+    result, _ = ask([program(300)], "code", limits=Limits(max_rounds=1))
+    assert (result.status, result.error.code, result.answer) == ("failed", "hole", None)
+    assert "more than 256 steps" in result.error.message
+
+
+@pytest.mark.parametrize("size", [1, 7, 10_000])
+def test_a_plan_with_too_many_bad_lines_is_read_up_to_the_first_too_many(size: int) -> None:
+    text = program(20, bad=8)
+    pieces: Any = [text[start : start + size] for start in range(0, len(text), size)]
+    result, _ = ask([pieces], "code", limits=Limits(max_rounds=1, max_holes=3))
+    assert [step.id for step in result.steps] == ["x1", "x2", "x3", "x4"]
+    assert made == []

@@ -114,11 +114,11 @@ class Intake:
         return "" if native else piece
 
     def _take(self, pieces: Sequence[Piece]) -> bool:
-        """Take in what the reader gave, up to the first step too many: it may be thousands."""
+        """Take in what the reader gave, up to the first step or bad line too many."""
         for piece in pieces:
             round = self.begun()
-            if len(round.plan) > self._limits.max_steps:
-                break
+            if round.failed or len(round.plan) > self._limits.max_steps:
+                break  # there may be thousands more
             round.take(piece)
             if self._drop is not None and self._drop(round.plan):
                 self.dropped = True
