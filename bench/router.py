@@ -67,7 +67,8 @@ def ask(world: World, agent: heddle.Agent, setting: Setting) -> Ran:
     """Ask one task, in virtual time."""
 
     async def main() -> tuple[Any, float]:
-        agent.models = {"": world.model(Pace(setting.first_s, setting.characters_per_s))}
+        pace = Pace(setting.first_s, setting.characters_per_s)
+        agent.models = {"": world.model(pace, keeps=setting.cached)}
         agent.tools = {tool.spec.name: tool for tool in world.tools}
         result = await agent.run(world.question)
         return result, asyncio.get_running_loop().time()

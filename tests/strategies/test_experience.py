@@ -163,6 +163,15 @@ def test_what_a_way_really_cost_is_near_what_the_model_says(conditional: float) 
     assert next(iter(factors.values())) == pytest.approx(1, abs=0.25)
 
 
+@pytest.mark.parametrize("keeps", [True, False])
+def test_what_a_provider_keeps_of_what_it_could_is_remembered(keeps: bool) -> None:
+    world = World(1, 8, conditional=1, tool_s=9.0, sizes=Sizes(answer=120))
+    agent = heddle.Agent(world.model(keeps=keeps), world.tools)
+    for _ in range(14):
+        run_virtual(agent.run(world.question))
+    assert agent.experience.of(["left", "right"]).kept == pytest.approx(0.97 * keeps, abs=0.05)
+
+
 @pytest.mark.parametrize("estimated", [True, False])
 def test_tokens_that_are_a_guess_do_not_spoil_what_is_known_of_cost(estimated: bool) -> None:
     @heddle.tool(effect="read")

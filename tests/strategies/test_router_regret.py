@@ -26,6 +26,14 @@ def test_the_ends_are_ends_for_there_each_way_is_the_better_one() -> None:
     assert sweep(WARM, 1.0)["better"] == {"llmcompiler": 0.0, "parallel": 1.0}
 
 
+def test_where_the_provider_keeps_what_it_has_read_that_is_learned_and_turns_the_choice() -> None:
+    kept, fresh = (sweep(Setting(seeds=12, cached=cached), 0.2) for cached in (True, False))
+    assert kept["better"]["parallel"] == fresh["better"]["llmcompiler"] == 1
+    assert kept["plans_first"] <= 0.5
+    assert kept["regret"] <= 0.3
+    assert fresh["plans_first"] == 1
+
+
 @pytest.mark.parametrize("share", [0.0, 1.0])
 def test_a_process_that_knows_nothing_pays_for_a_draft_and_no_more(share: float) -> None:
     row = sweep(Setting(depth=8, seeds=6, fresh=True), share)

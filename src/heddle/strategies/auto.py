@@ -150,23 +150,27 @@ def decide(
     first, turns = plan_first(shape, sizes).without(paid), stepwise(shape, sizes)
     what = "going on with the plan" if draft else "planning first"
     expected = f"{what} is expected to take {_tokens(first)}, step by step {_tokens(turns)}"
-    learned = _costs(shape, sizes, habit.factors)
-    undisturbed = _costs(shape._replace(failing=0.0), sizes, {})
+    learned = _costs(shape, sizes, habit.kept, habit.factors)
+    undisturbed = _costs(shape._replace(failing=0.0), sizes, habit.kept, {})
     due = paid.cost(_PRICES)
     dearer = all(ahead - due > beside for ahead, beside in (learned, undisturbed))
     return Choice("parallel" if dearer else DIALECT, (seen, expected))
 
 
-def _costs(shape: Shape, sizes: Sizes, factors: Mapping[str, float]) -> tuple[float, float]:
+def _costs(
+    shape: Shape, sizes: Sizes, kept: float, factors: Mapping[str, float]
+) -> tuple[float, float]:
     """What planning first and going step by step are expected to cost.
 
     Args:
         shape: of the task.
         sizes: of its texts.
+        kept: share of what the provider could keep that it keeps.
         factors: by which earlier runs were off.
     """
-    ahead = plan_first(shape, sizes).cost(_PRICES) * factors.get(DIALECT, 1.0)
-    return ahead, stepwise(shape, sizes).cost(_PRICES) * factors.get("parallel", 1.0)
+    ahead = plan_first(shape, sizes).cost(_PRICES, cache=kept) * factors.get(DIALECT, 1.0)
+    beside = stepwise(shape, sizes).cost(_PRICES, cache=kept) * factors.get("parallel", 1.0)
+    return ahead, beside
 
 
 def _too_late(shape: Shape, bounds: Bounds) -> Choice | None:
@@ -295,14 +299,18 @@ def _compare(rounds: Rounds, habit: Habit, strategy: str, before: Usage) -> None
     depth = shown.depth if planned else rounds_taken
     share = shown.laters / max(1, shown.below - shown.laters)
     shape = Shape(shown.steps, max(1, depth), min(1.0, share))
-    model = (plan_first if planned else stepwise)(shape, sizes).cost(_PRICES)
+    model = (plan_first if planned else stepwise)(shape, sizes)
     scale = rounds.tokens_per_character * 4
-    usage = rounds.spent
-    read, written = (
-        usage.input_tokens - before.input_tokens,
-        usage.output_tokens - before.output_tokens,
+    now = rounds.spent
+    used = Bill(
+        (now.input_tokens - before.input_tokens) / scale,
+        (now.cached_input_tokens - before.cached_input_tokens) / scale,
+        (now.output_tokens - before.output_tokens) / scale,
+        1,
     )
-    habit.costed(strategy, Bill(read, 0.0, written, 1).cost(_PRICES) / scale / model)
+    habit.costed(strategy, used.cost(_PRICES) / model.cost(_PRICES))
+    if model.cached:
+        habit.cached(used.cached / model.cached)
 
 
 def _count(number: int, what: str) -> str:

@@ -94,14 +94,14 @@ class Bill(NamedTuple):
     output: float
     calls: float
 
-    def cost(self, prices: Prices, *, cache: bool = False) -> float:
+    def cost(self, prices: Prices, *, cache: float = 0.0) -> float:
         """What it comes to.
 
         Args:
             prices: of a token, by kind.
-            cache: whether the provider keeps what it has read.
+            cache: share of what the provider could keep that it keeps; True for all of it.
         """
-        cached = self.cached if cache else 0.0
+        cached = self.cached * cache
         fresh = self.input - cached
         return fresh * prices.input + cached * prices.cached + self.output * prices.output
 

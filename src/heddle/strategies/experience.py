@@ -92,6 +92,7 @@ class Habit:
         laters: places that could not be planned, and
         trials: calls that could have been such places.
         since: runs since a plan was last looked at.
+        kept: share of what a provider could keep that it has kept, and charged less for.
         factors: what a way has really cost over what the model says of it, by strategy.
     """
 
@@ -108,6 +109,7 @@ class Habit:
     laters: float = 0.0
     trials: float = 0.0
     since: int = 0
+    kept: float = 0.0
     factors: dict[str, float] = field(default_factory=dict[str, float])
 
     @property
@@ -158,6 +160,10 @@ class Habit:
         """A way has cost so many times what the model says of it."""
         known = self.factors.get(strategy, factor)
         self.factors[strategy] = (known + factor) / 2
+
+    def cached(self, share: float) -> None:
+        """A provider has kept such a share of what it could; the last runs count for most."""
+        self.kept = (self.kept + min(1.0, max(0.0, share))) / 2
 
     def _mean(self, name: str, value: float) -> None:
         before = getattr(self, name)

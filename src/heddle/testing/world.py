@@ -189,7 +189,9 @@ class World:
 
     # -- the model
 
-    def model(self, pace: Pace | None = None, *, piece: int = 8) -> ScriptedModel:
+    def model(
+        self, pace: Pace | None = None, *, piece: int = 8, keeps: bool = True
+    ) -> ScriptedModel:
         """A model in memory that knows the task.
 
         Its usage counts a token for every character, and as cached what a prompt has in common
@@ -198,12 +200,13 @@ class World:
         Args:
             pace: how fast it speaks.
             piece: characters that come at once.
+            keeps: whether it keeps what it has read, and says so.
         """
         pace = pace or Pace()
         cache = PromptCache(len, 1)
 
         def said(request: Request) -> list[Piece]:
-            cached = cache.cached_tokens(Prompt.of(request))
+            cached = cache.cached_tokens(Prompt.of(request)) if keeps else 0
             return _paced(self.reply(request), request, pace, piece, cached)
 
         return ScriptedModel(said)
