@@ -6,6 +6,7 @@ import pytest
 
 from heddle.engine.execution import execute
 from heddle.plan.dialects import parse
+from heddle.plan.ir import Choose, nodes_of
 
 
 def value(text, *tools):
@@ -32,6 +33,18 @@ def value(text, *tools):
 )
 def test_a_change_in_a_branch_that_is_not_taken_does_not_happen(text, meant):
     assert value(text) == meant
+
+
+def test_many_branches_in_a_row_make_short_choices():
+    text = "x = 0\n" + "if x < 9:\n    x = x + 1\n" * 40 + "x"
+    assert value(text) == 9
+    widths = [
+        len(node.options)
+        for step in parse(text, "python").steps
+        for node in nodes_of(dict(step.args))
+        if isinstance(node, Choose)
+    ]
+    assert max(widths) < 12
 
 
 def test_a_call_in_a_change_is_made_only_where_its_branch_is_taken():
@@ -70,6 +83,7 @@ def test_the_last_line_says_the_answer(text, meant):
     [
         ("x = 1\ntotal = 12,500 + x", "split-number", 2, 9), ("f(1,000)", "split-number", 1, 3),
         ("x = [1,500, 2,300]", "split-number", 1, 6), ("x = 1\nx += 1,200", "split-number", 2, 6),
+        ("f(a=1, a=2)", "duplicate-key", 1, 10), ("f({'a': 1, 'a': 2})", "duplicate-key", 1, 12),
         ("x = 1\nx++", "bad-python", 2, 4), ("x = 1\nprint(x, file=y)", "refused-python", 2, 15),
     ],
 )  # fmt: skip

@@ -23,6 +23,9 @@ __all__ = ["Block", "assigned_names"]
 _OUTPUT = "\0output"
 """The name of what a last line inside an `if` says."""
 
+_CHOICES = 8
+"""From how many on a choice is a step of its own: many `if`s in a row stay linear."""
+
 _REMEDIES: dict[type[ast.stmt], tuple[str, str]] = {
     ast.For: ("a loop", "write a comprehension: ys = [f(x) for x in xs]"),
     ast.AsyncFor: ("a loop", "write a comprehension: ys = [f(x) for x in xs]"),
@@ -195,7 +198,10 @@ class Block:
         found = tuple(dict.fromkeys(ref for bound in given for ref in options(bound)))
         if isinstance(old, (Ref, Choose)):  # it ran whatever branch was taken, so it comes last
             found = tuple(sorted(found, key=set(options(old)).__contains__))
-        self._scope.put(name, found[0] if len(found) == 1 else Choose(found))
+        bound = found[0] if len(found) == 1 else Choose(found)
+        if len(found) > _CHOICES:
+            bound = self._steps.settled_value(bound)
+        self._scope.put(name, bound)
 
     def _as_expression(self, node: ast.If) -> tuple[str, ast.expr] | None:
         """`if c: x = 1 else: x = 2`, without calls, as the name and `1 if c else 2`."""

@@ -304,6 +304,9 @@ class Lowering:
             text = key.value if isinstance(key, ast.Constant) else None
             if not isinstance(text, str):
                 raise Refused(key or value, "a key must be a text", 'write {"name": value}')
+            if text in found:
+                message = f"an object names {text[:60]!r} twice"
+                raise Refused(key or value, message, "name it once", "duplicate-key")
             found[text] = self.value(value)
         return found
 
@@ -353,6 +356,9 @@ class Lowering:
             if each.arg is None:
                 hint = "write the arguments one by one"
                 raise Refused(each.value, "`**` is not in the language", hint)
+            if each.arg in args:
+                message = f"argument {each.arg} is given twice"
+                raise Refused(each.value, message, "give it once", "duplicate-key")
             args[each.arg] = self.value(each.value)
         return self._step(tool, args, name, node)
 
