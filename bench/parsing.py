@@ -133,7 +133,7 @@ def growth(dialect: str, small: str, large: str, *, whole: bool) -> tuple[float,
     """
     steps = (len(small), len(large)) if whole else (1, 1)
     few = many = float("inf")
-    for _ in range(3):
+    for _ in range(5):
         few = min(few, _per_kb(dialect, small, steps[0], 0.05))
         many = min(many, _per_kb(dialect, large, steps[1]))
         if many <= 1.15 * few:
