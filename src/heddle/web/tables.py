@@ -225,6 +225,8 @@ def rounds_table(run: RunView) -> Markup:
         join_ = joined.get(plan.round)
         number = len(run.state.of_round(plan.round))
         reason = (join_.reason if join_ else "") or asked.get(plan.round, "")
+        if plan.parent:
+            reason = f"expanded by step {plan.parent}"
         took = "–" if plan.closed_s is None else seconds(plan.closed_s - plan.proposed_s)
         rows.append(
             tag(
