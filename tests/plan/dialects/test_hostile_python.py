@@ -97,7 +97,40 @@ BYTES = [
     "x = 1_0__0",
     "x = 0b2", "x = 1j", "ℯval = f(1)", "x = \u202eeval('1')", "x = f('\u202e')",
 ]  # fmt: skip
-PROGRAMS = [*ATTRIBUTES, *FORMATS, *CALLS, *STATEMENTS, *BOMBS, *BYTES]
+INGENIOUS = [
+    "x = _＿import__('os')", "x = ﹍﹍import__('os')", "x = f(ｅｖａｌ)", "ｇlobals()",
+    "x = 𝒈𝒆𝒕𝒂𝒕𝒕𝒓(1, 'a')",
+    "x = f'{1:{10**9}}'", "x = f'{1:>{99999}}'", "x = f'{5:c}'", "x = f'{10**500:f}'",
+    "x = 1 << 10**9", "x = (2**3000) * (2**3000)", "x = [[0] * 1000] * 1000 * 1000",
+    "x = sum(range(10**12))", "x = [i for i in range(10**6) for j in range(10**6)]",
+    "x = " + "not " * 5000 + "1", "x = a" + ".b" * 3000, "x = a" + "[0]" * 3000,
+    "x = " + "lambda:" * 500 + "1", "x = " + "1 if 1 else " * 300 + "1",
+    "x = sorted(['b'], key=str.__len__)", "x = sorted([1], key=lambda a, b=eval: a)",
+    "x = sorted([1], key=lambda *a: a)", "x = max([1], key=(lambda a: eval('1')))",
+    "x = [eval for eval in [1]]", "x = [y := 5 for _ in [1]]", "x = [sum([1]) for sum in [2]]",
+    "x = [f(len) for len in ['a']]", "@eval\ndef f(): pass", "type X = eval", "type X[T] = list[T]",
+    "match f():\n    case 1:\n        x = eval('1')", "global x; x = eval",
+    "x = f(1)\x00", "\x0cx = eval('1')\n\x0cy = f(x)", "\ufeffx = eval('1')", "x = f('\\ud800')",
+    "x\u202e = eval('1')", "x = f('\u202e)1(lave')", "x\u200b = f(1)",
+    "x = f(1)\u2028y = eval('1')",
+    "x = f(1)\x85y = eval(2)", "x = f(1)\x0by = eval(2)", "x = f(1)\ry = eval(2)",
+    "import math as eval\nx = eval('1')", "from math import sqrt as open",
+    "from __future__ import braces",
+    "x = math.sqrt.__self__", "x = math.comb(10**6, 10**5)", "x = (yield)", "x = yield from f()",
+    "f = lambda: eval('1')\nf()", "f(1)(2)", "x = inputs['a']['__class__']", "x = inputs[f(1)]",
+    "print = eval\nprint('1')", "print(eval('1'))", "print(1, file=open('x'))",
+    "print(*[1], sep=eval)",
+    "x = compute(expression='__import__(1)')", "x = compute('a', values={'a': eval})",
+    "x: eval('1') = 5", "def f(a=eval('1')): pass", "class A(eval('1')): pass",
+    "x = 1 if f(1) else eval('2')", "x = '\\N{NOT A NAME}'", "x = 0x" + "f" * 5000,
+    "x = 0b" + "1" * 100000, "x = int('9' * 5000)", "x = ''.join(['a' * 900000] * 100)",
+    "x = 'a'.replace('a', 'b' * 999999).replace('b', 'c' * 999999)", "x = round(10**500, -10**9)",
+    "x = pow(2, 10**9)", "x = 'abc'[::0]", "x = enumerate([1], 10**400)",
+    "x = sum([[1]] * 10**5, [])",
+    "x = 1\n" + "".join(" " * i + "if x:\n" for i in range(90)) + " " * 90 + "x = 2",
+]  # fmt: skip
+
+PROGRAMS = [*ATTRIBUTES, *FORMATS, *CALLS, *STATEMENTS, *BOMBS, *BYTES, *INGENIOUS]
 
 WATCHED = r"""
 import json, sys, warnings
