@@ -79,13 +79,24 @@ class Writer:
             branch = [step for step in group if step.when and step.when.negated is negated]
             if branch:
                 head = "else:" if text else f"if {condition} is {not negated}:"
-                lines = "".join(self._text(step, "    ", branch) for step in branch)
-                text += f"{head}\n{lines}"
+                text += f"{head}\n{self._lines(branch)}"
         self._check(text, group)
         return text
 
+    def _lines(self, branch: Sequence[Step]) -> str:
+        """The steps of one branch; each sees the variables of those before it."""
+        local: dict[str, str] = {}
+        lines: list[str] = []
+        for step in branch:
+            lines.append(self._text(step, "    ", local))
+            local[step.id] = self._name(step)
+        return "".join(lines)
+
+    def _name(self, step: Step) -> str:
+        return step.id.removeprefix(self._strip).partition(":")[0]
+
     def _line(self, step: Step) -> str:
-        text = self._text(step, "", ())
+        text = self._text(step, "", {})
         self._check(text, [step])
         return text
 
@@ -101,23 +112,21 @@ class Writer:
             raise ValueError(f"step {steps[0].id} cannot be written as Python")
         self._known.update(step.id for step in steps)
 
-    def _text(self, step: Step, indent: str, branch: Sequence[Step]) -> str:
+    def _text(self, step: Step, indent: str, local: Mapping[str, str]) -> str:
         for field in fields(Step):
             said = getattr(step, field.name) != getattr(_PLAIN, field.name)
             if field.name not in _SAID and said:
                 raise ValueError(f"step {step.id}: Python text has no {field.name}")
-        name = step.id.removeprefix(self._strip).partition(":")[0]
+        name = self._name(step)
         if not fits(name):
             raise ValueError(f"step {step.id}: the id is no variable of Python")
-        earlier = branch[: branch.index(step)] if step in branch else ()
-        value = ast.unparse(ast.fix_missing_locations(self._value(step, earlier)))
+        value = ast.unparse(ast.fix_missing_locations(self._value(step, local)))
         note = "" if indent else _note(step.note)
         return f"{note}{indent}{name} = {value}\n"
 
     # -- the value of a step
 
-    def _value(self, step: Step, earlier: Sequence[Step]) -> ast.expr:
-        local = {each.id: each.id.removeprefix(self._strip).partition(":")[0] for each in earlier}
+    def _value(self, step: Step, local: Mapping[str, str]) -> ast.expr:
         if step.over is MISSING:
             pure = self._expression(step, local) if step.tool == "compute" else None
             return pure or self._call(step, None, local)
