@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, cast
 
 from heddle.engine.events import ModelCall, ModelStarted
@@ -94,7 +93,7 @@ class Asker:
         )  # fmt: skip
         self._calls += 1
         call, started = self._calls, self._log.now()
-        prompt_hash = hash_of([asdict(message) for message in messages])
+        prompt_hash = hash_of([_plain(message) for message in messages])
         name = f"{model.provider}:{model.name}"
         self._log.emit(ModelStarted(started, call, role, round, name, prompt_hash))
         read_table()
@@ -183,3 +182,9 @@ class Asker:
         finally:
             if lease is not None:
                 lease.release()
+
+
+def _plain(message: Message) -> list[Any]:
+    """A message as JSON, for its hash."""
+    calls = [[call.id, call.name, call.arguments] for call in message.calls]
+    return [message.role, message.content, calls, message.call_id]

@@ -8,9 +8,8 @@ bound is reached.
 from __future__ import annotations
 
 import asyncio
-import json
 from contextlib import aclosing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from heddle.errors import ModelError
 from heddle.models.protocol import ToolCall
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
 
     from heddle.engine.round import Round
-    from heddle.plan.dialects import Piece, Reader
+    from heddle.plan.dialects import CallReader, Piece, Reader
     from heddle.plan.ir import Plan
     from heddle.plan.limits import Limits
 
@@ -91,7 +90,7 @@ class Intake:
         try:
             async with aclosing(stream) as pieces:
                 async for piece in pieces:
-                    if self._take(self._reader.feed(self._plan_text(piece, native=native))):
+                    if self._take(self._read(piece, native=native)):
                         await asyncio.sleep(0)  # what has become ready starts now
                     if self.dropped or self._is_full():
                         break
@@ -101,17 +100,16 @@ class Intake:
             self._take(self._reader.close())
         return cut
 
-    def _plan_text(self, piece: str | ToolCall, *, native: bool) -> str:
-        """What the reader is to see of a piece."""
+    def _read(self, piece: str | ToolCall, *, native: bool) -> Sequence[Piece]:
+        """What the reader makes of a piece."""
         if isinstance(piece, ToolCall):
             self.calls.append(piece)
             self._size += len(piece.arguments)
-            call = {"name": piece.name, "arguments": piece.arguments}
-            named = {"id": piece.id} if piece.id else {}  # some servers give no name
-            return json.dumps(named | call) + "\n"
+            reader = cast("CallReader", self._reader)  # calls come only where they were asked for
+            return reader.call(piece.id, piece.name, piece.arguments)
         self._text.append(piece)
         self._size += len(piece)
-        return "" if native else piece
+        return () if native else self._reader.feed(piece)
 
     def _take(self, pieces: Sequence[Piece]) -> bool:
         """Take in what the reader gave, up to the first step or bad line too many."""

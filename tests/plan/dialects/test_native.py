@@ -322,3 +322,34 @@ def test_a_plan_of_one_level_is_written_one_call_a_line():
 def test_what_native_calls_cannot_say_is_refused(step, part):
     with pytest.raises(ValueError, match=part):
         write(Plan([step]))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        '{"a": 1, "b": [true, null, 2.5, "x"]}',
+        "{}",
+        "",
+        '{"a": 1e999}',
+        '{"a": NaN}',
+        '{"a": 1, "a": 2}',
+        '{"a": "\\ud800"}',
+        '{"a": 1',
+        "{'a': 1}",
+        "[1, 2]",
+        '{"a": ' + "[" * 300 + "]" * 300 + "}",
+        '{"a": ' + "9" * 5000 + "}",
+    ],
+)
+def test_a_call_in_the_providers_own_form_reads_as_its_json_on_a_line(arguments: str) -> None:
+    direct, by_text = reader(), reader()
+    pieces = [*direct.call("c1", "f", arguments), *direct.call("", "g", "{}"), *direct.close()]
+    text = json.dumps({"id": "c1", "name": "f", "arguments": arguments}) + "\n"
+    text += json.dumps({"name": "g", "arguments": "{}"}) + "\n"
+    for mine, other in zip(pieces, [*by_text.feed(text), *by_text.close()], strict=True):
+        assert type(mine) is type(other)
+        assert mine.id == other.id
+        assert mine.origin == other.origin
+        assert getattr(mine, "args", None) == getattr(other, "args", None)
+        mine_codes = [finding.code for finding in getattr(mine, "findings", ())]
+        assert mine_codes == [finding.code for finding in getattr(other, "findings", ())]

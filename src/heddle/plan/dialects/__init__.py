@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DIALECTS",
     "EXAMPLES",
+    "CallReader",
     "Dialect",
     "Piece",
     "Reader",
@@ -59,6 +60,20 @@ class Reader(Protocol):
 
     def close(self) -> Sequence[Piece]:
         """The text has ended; give back what was still open."""
+        ...
+
+
+class CallReader(Reader, Protocol):
+    """A reader that takes native calls too, as a provider gave them."""
+
+    def call(self, id: str, name: str, arguments: str) -> Sequence[Piece]:
+        """Take a call; give back the step, or the hole, that it is.
+
+        Args:
+            id: the provider's name for it; "" for none.
+            name: the tool.
+            arguments: an object as JSON text.
+        """
         ...
 
 

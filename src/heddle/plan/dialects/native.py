@@ -15,6 +15,7 @@ A step is final when its object or bracket closes; a call alone in its line, whe
 from __future__ import annotations
 
 import json
+import math
 import re
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, cast
@@ -31,6 +32,7 @@ from heddle.plan.ir import MISSING, Hole, Origin, Step, nodes_of
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
 
+    from heddle.plan.dialects import Piece
     from heddle.plan.ir import Plan, Value
 
 __all__ = ["NativeReader", "fits", "id_for", "likely", "reader", "write"]
@@ -68,6 +70,26 @@ class NativeReader(Reading):
 
     def _read(self) -> Generator[None, None, None]:
         yield from Calls(self._cursor, self).read()
+
+    def call(self, id: str, name: str, arguments: str) -> list[Piece]:
+        """A call that a provider gave in its own form: as if its JSON stood on the next line.
+
+        Args:
+            id: the provider's name for it; "" for none.
+            name: the tool.
+            arguments: an object as JSON text.
+        """
+        data = {"id": id} if id else {}  # some servers give none
+        data |= {"name": name, "arguments": arguments}
+        text = json.dumps(data)
+        closed = Closed(data, Origin(self._count + 1, 1), text)
+        place = self._place(closed.origin, text[:SNIPPET])
+        try:
+            self._accept(_step_of(closed, place, ""), text)
+        except Fault as fault:
+            self._dig(fault, place, text)
+        pieces, self._pieces = self._pieces, []
+        return pieces
 
     # -- calls as Python writes them
 
@@ -238,7 +260,7 @@ def _arguments(args: Any) -> dict[str, Value]:
         Fault: they are a text that is no JSON.
     """
     if isinstance(args, str):
-        args = value_of(args) if args.strip() else None
+        args = _read_json(args) if args.strip() else None
     if args is None:
         return {}
     if isinstance(args, dict):
@@ -246,6 +268,40 @@ def _arguments(args: Any) -> dict[str, Value]:
         return {name.replace("\\_", "_"): value for name, value in named.items()}
     listed = cast("list[Any]", args if isinstance(args, list) else [args])
     return {str(count): value for count, value in enumerate(listed)}
+
+
+def _read_json(text: str) -> Any:
+    """What a JSON text is, by the quick way where it is plain JSON, which it nearly always is.
+
+    Raises:
+        Fault: it cannot be read.
+    """
+    if "\\u" in text or len(text) > _QUICK:
+        return value_of(text)
+    try:
+        return _QUICKLY.decode(text)
+    except (ValueError, RecursionError):
+        return value_of(text)  # which reads more, and says what is wrong
+
+
+def _only_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key stands twice")
+    return found
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError("no JSON number")
+    return number
+
+
+_QUICK = 10_000  # characters; nothing so short nests too deeply to be copied
+_QUICKLY = json.JSONDecoder(
+    object_pairs_hook=_only_once, parse_float=_finite, parse_constant=_finite
+)
 
 
 def reader(*, round: int = 1, earlier: Mapping[str, str] | None = None) -> NativeReader:
