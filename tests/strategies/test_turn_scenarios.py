@@ -145,3 +145,30 @@ def test_a_plan_with_too_many_bad_lines_is_read_up_to_the_first_too_many(size: i
     result, _ = ask([pieces], "code", limits=Limits(max_rounds=1, max_holes=3))
     assert [step.id for step in result.steps] == ["x1", "x2", "x3", "x4"]
     assert made == []
+
+
+@pytest.mark.parametrize(
+    ("first", "approve", "allowed"),
+    [
+        ("1. send(1)\n", None, True),
+        ("1. send(1)\n2. nope(2)\n", None, False),
+        ("1. send(1)\n", lambda plan, effects: plan.round > 1, False),
+        ("1. look(1)\n", None, False),
+    ],
+    ids=["accepted", "unclean", "denied", "without"],
+)
+def test_a_first_plan_allows_nested_plans_its_effects_only_if_it_was_accepted(
+    first: str, approve: Any, allowed: bool
+) -> None:
+    plans = iter([first, '1. expand("1. send(9)", "llmcompiler")\n'])
+    joins = iter([{"action": "replan", "reason": "more"}, {"action": "finish", "answer": 1}])
+
+    def reply(request: Any) -> str:
+        if request.role == "repair":
+            return "nothing of use"
+        return next(plans) if request.role == "planner" else json.dumps(next(joins))
+
+    result, _ = ask(reply, "llmcompiler", approve=approve)
+    nested = next(step for step in result.steps if step.id == "2.1")
+    assert (nested.error and nested.error.code) == (None if allowed else "ceiling")
+    assert (9 in [x for _, what, x in made if what == "send"]) is allowed

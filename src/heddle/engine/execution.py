@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
     from heddle.engine.estimates import Estimates
     from heddle.engine.executor import Executor
+    from heddle.engine.gate import Gate
     from heddle.engine.result import RunResult, RunStatus
     from heddle.engine.round import Approve
     from heddle.engine.slots import Slots
@@ -103,6 +104,7 @@ class Workshop:
         self.expansions: list[Plan] = []  # that came out as results, in the order of their rounds
         self.approve: Approve | None = None  # the one who was asked last
         self._asking = asyncio.Lock()  # whoever approves is asked for one plan at a time
+        self.ceiling: Gate | None = None  # the write gate of the run's first plan
         self._rounds = 0
         self._until: float | None = None  # loop time at which what runs is ended
         worker = (models or {}).get("worker") or (models or {}).get("")
@@ -194,10 +196,12 @@ class Workshop:
         (self.expansions if parent else self.plans).append(plan)
         self._rounds = max(self._rounds, plan.round)
         limits = self.limits
-        return Round(
+        round = Round(
             plan, verifier, self.scheduler, self.log, limits.max_holes,
             limits.max_width if bounded else None, parent,
         )  # fmt: skip
+        self.ceiling = self.ceiling or round.gate
+        return round
 
     def deadline(self, seconds: float | None) -> None:
         """End what runs so many seconds from now; None for never."""

@@ -141,13 +141,14 @@ class Expander:
         effects = [step for step in plan.steps if step.tool in specs and specs[step.tool].effectful]
         if not effects:
             return []
-        accepted = await gate.decided()
+        ceiling = self._shop.ceiling
+        accepted = await gate.decided() and ceiling is not None and await ceiling.decided()
         allowed = {step.tool for step in first.steps} if accepted else set[str]()
+        why = "which the first plan does not call" if accepted else "since one before was refused"
         return [
             Finding.at(
                 step.origin, "ceiling",
-                f"step {step.id}: a nested plan may not call {step.tool}(), "
-                + ("which the first plan does not call" if accepted else "its plan was refused"),
+                f"step {step.id}: a nested plan may not call {step.tool}(), {why}",
                 hint="let the plan itself call what changes the world", step=step.id,
             )
             for step in effects

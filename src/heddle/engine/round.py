@@ -53,6 +53,7 @@ class Round:
     Attributes:
         plan: the plan so far; its steps are in the form before naming, as hashes want it.
         clean: whether no error was found up to now, holes that were filled not counted.
+        gate: the write gate of its steps.
     """
 
     def __init__(
@@ -73,7 +74,7 @@ class Round:
         self._max_holes = max_holes
         self._max_width = max_width
         self._contradicted: set[str] = set()  # ids that were accepted, and then taken back
-        self._gate = scheduler.nest(parent) if parent else scheduler.hold()
+        self.gate = scheduler.nest(parent) if parent else scheduler.hold()
         log.emit(PlanProposed(log.now(), plan.round, plan.dialect, parent))
 
     @property
@@ -128,7 +129,7 @@ class Round:
         if step.over is not MISSING and most is not None:
             bound = most if step.bound is None else min(most, step.bound)
             named = replace(named, bound=bound)
-        self._scheduler.add(named, self._gate)
+        self._scheduler.add(named, self.gate)
 
     def _dig(self, hole: Hole) -> None:
         if hole.id in self.plan:
@@ -137,7 +138,7 @@ class Round:
         else:
             self.plan.add(hole)
             self._verifier.hole(hole)
-            self._scheduler.reserve(hole.id, self._gate)
+            self._scheduler.reserve(hole.id, self.gate)
         place = self.plan.place(hole.id) + 1
         self._log.emit(HoleOpened(self._log.now(), self.plan.round, place, hole))
         self._report(hole.findings)
@@ -189,7 +190,7 @@ class Round:
         """
         self.plan.close()
         self._report(self._verifier.close(self.plan))
-        self._scheduler.rank(self._gate)
+        self._scheduler.rank(self.gate)
         if self.clean:
             self._log.emit(
                 PlanAccepted(
@@ -200,7 +201,7 @@ class Round:
             return True
         codes = tuple(dict.fromkeys(item.code for item in self.plan.findings))
         self._log.emit(PlanRejected(self._log.now(), self.plan.round, codes))
-        self._scheduler.withhold("skipped", "plan-unclean", self._gate)
+        self._scheduler.withhold("skipped", "plan-unclean", self.gate)
         for hole in self.plan.holes:
             self._scheduler.fail_hole(hole.id, "hole", hole.findings[0].message)
         return False
@@ -214,9 +215,9 @@ class Round:
             decision = "granted" if granted else "denied"
             self._log.emit(Approval(self._log.now(), plan_hash(self.plan), decision, "caller"))
             if not granted:
-                self._scheduler.withhold("denied", "not-approved", self._gate)
+                self._scheduler.withhold("denied", "not-approved", self.gate)
                 return
-        self._scheduler.release(self._origin, self._gate)
+        self._scheduler.release(self._origin, self.gate)
 
     def _origin(self, id: str) -> tuple[int, int, str]:
         n = self.plan.place(id) + 1
