@@ -307,12 +307,14 @@ def _judge(
 ) -> tuple[RunStatus, RunError | None]:
     """Status and error of a run: the most serious of what went wrong, by the exit statuses.
 
-    A later round makes good what failed in an earlier one, but not an effect that was denied or
-    whose outcome nobody saw.
+    A later round makes good what failed in an earlier one, and the round that was elected what
+    failed in others, but not an effect that was denied or whose outcome nobody saw.
     """
     steps = list(state.steps.values())
     nested = {round.round for round in state.rounds if round.parent}
-    last = max((step.round for step in steps if step.round not in nested), default=1)
+    last = state.answered or max(
+        (step.round for step in steps if step.round not in nested), default=1
+    )
     lacking = _lacking(state)
     bad = [step for step in lacking if step.round == last or step.status in ("unknown", "denied")]
     worst = min(bad, key=_rank_of, default=None)

@@ -107,6 +107,7 @@ class RunState:
         metered: results of steps whose tools asked models of their own accord.
         asking: model calls that have started and not ended, by number.
         joins: (started, ended) of each join, in seconds; ended is None while it lasts.
+        answered: the round whose join gave the answer; None where no join did.
     """
 
     run_id: str = ""
@@ -119,6 +120,7 @@ class RunState:
     metered: list[ev.StepResult | ev.LateResult] = field(
         default_factory=list["ev.StepResult | ev.LateResult"]
     )
+    answered: int | None = None
     joins: list[tuple[float, float | None]] = field(
         default_factory=list[tuple[float, "float | None"]]
     )
@@ -135,7 +137,9 @@ class RunState:
 
     @property
     def last_round(self) -> RoundState | None:
-        """The last plan of the run itself."""
+        """The plan of the run itself that counts: the one that gave the answer, or the last."""
+        if self.answered is not None:
+            return self.numbered(self.answered)
         return next((round for round in reversed(self.rounds) if not round.parent), None)
 
     def numbered(self, round: int) -> RoundState:
@@ -311,6 +315,8 @@ def _join_started(state: RunState, event: ev.JoinStarted) -> None:
 
 def _joined(state: RunState, event: ev.JoinResult) -> None:
     state.joins[-1] = (state.joins[-1][0], event.at)
+    if event.decision == "finish":
+        state.answered = event.round
 
 
 _APPLY: dict[type[Event], Callable[[RunState, Any], None]] = {
