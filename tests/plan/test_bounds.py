@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
+import heddle
 from heddle.plan.bounds import bounds_of
 from heddle.plan.ir import Choose, Hole, Input, Item, Plan, Ref, Step
 from heddle.plan.limits import Limits
@@ -91,3 +94,50 @@ def test_more_calls_than_the_limit_are_a_finding_told_once() -> None:
     found = check(plan, {"look": ToolSpec("look", parameters=ANY)}, limits=limits)
     assert [(finding.code, finding.step) for finding in found] == [("too-many-calls", "2")]
     assert check(plan, {"look": ToolSpec("look", parameters=ANY)}) == []
+
+
+PRICED = {
+    "ask": ToolSpec("ask", effect="read", asks_model=True, cost_usd=0.01),
+    "look": ToolSpec("look", effect="read"),
+}
+
+
+def test_the_cost_of_a_plan_is_bounded_by_what_its_tools_say() -> None:
+    plan = Plan([
+        Step("1", "look", {}),
+        Step("2", "ask", {}, over=Ref("1"), bound=12),
+        Step("3", "ask", {}),
+    ])  # fmt: skip
+    bounds = bounds_of(plan, PRICED)
+    assert (bounds.model_calls, bounds.unpriced) == (13, 1)
+    assert bounds.cost_usd == pytest.approx(0.13)
+    assert "at most 0.13 USD without 1 calls of no known price" in bounds.said
+
+
+def test_a_map_without_a_bound_leaves_the_cost_unbounded() -> None:
+    plan = Plan([Step("1", "look", {}), Step("2", "ask", {}, over=Ref("1"))])
+    bounds = bounds_of(plan, PRICED)
+    assert (bounds.cost_usd, bounds.model_calls) == (None, None)
+    assert "cost not bounded" in bounds.said
+
+
+@pytest.mark.parametrize(("most", "codes"), [(0.2, []), (0.1, ["too-dear"]), (None, [])])
+def test_a_plan_that_may_cost_too_much_is_refused_before_it_runs(
+    most: float | None, codes: list[str]
+) -> None:
+    plan = Plan([Step("1", "look", {}), Step("2", "ask", {}, over=Ref("1"), bound=12)])
+    found = check(plan, PRICED, limits=Limits(max_cost_usd=most))
+    assert [finding.code for finding in found] == codes
+
+
+def test_a_plan_that_a_person_passes_is_refused_too_where_a_cost_is_given() -> None:
+    calls: list[str] = []
+
+    @heddle.tool(effect="read", cost_usd=0.01)
+    def ask(x: str) -> str:
+        calls.append(x)
+        return x
+
+    plan = heddle.parse('1. ask("a")\n2. ask("b")\n3. join()')
+    result = heddle.execute_sync(plan, [ask], limits=Limits(max_cost_usd=0.015))
+    assert (result.status, result.error.code, calls) == ("rejected", "too-dear", [])

@@ -397,6 +397,7 @@ async def execute(
     )  # fmt: skip
     async with workshop:
         findings = verify.check(plan, workshop.specs, inputs=workshop.inputs.keys())
+        findings += verify.too_dear(plan, workshop.specs, limits)
         if any(finding.severity == "error" for finding in findings):
             return _reject(workshop, plan, findings)
         try:

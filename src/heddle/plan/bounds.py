@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
@@ -44,6 +45,10 @@ class Bounds:
         work_s: seconds of all calls, one after the other, as estimated; None where a tool has no
             estimate.
         path_s: seconds of the longest path, as estimated.
+        model_calls: calls that ask a model; None where such a map has no bound.
+        cost_usd: what all calls cost whose tools say what one costs; None where such a map has no
+            bound.
+        unpriced: calls whose tools do not say; None as above.
     """
 
     steps: int
@@ -55,6 +60,9 @@ class Bounds:
     expansions: tuple[str, ...] = ()
     work_s: float | None = None
     path_s: float | None = None
+    model_calls: int | None = 0
+    cost_usd: float | None = 0.0
+    unpriced: int | None = 0
 
     @property
     def said(self) -> str:
@@ -70,8 +78,18 @@ class Bounds:
         plural = "" if self.steps == 1 else "s"
         return (
             f"{self.steps:,} step{plural}, {calls}{wide}, {self.depth:,} one after the other"
-            f"{maps}{more}"
+            f"{self._cost}{maps}{more}"
         )
+
+    @property
+    def _cost(self) -> str:
+        """What the calls cost, where any tool says so."""
+        if self.cost_usd is None:
+            return ", cost not bounded"
+        if not self.cost_usd:
+            return ""
+        others = f" without {self.unpriced:,} calls of no known price" if self.unpriced else ""
+        return f", at most {self.cost_usd:.4g} USD{others}"
 
     def to_json(self) -> dict[str, Any]:
         """As the command line prints it."""
@@ -139,7 +157,11 @@ def bounds_of(
         before = [id for id in dependencies(step) if id in depth and id != step.id]
         depth[step.id] = 1 + max((depth[id] for id in before), default=0)
         path_s[step.id] = _path(step, [path_s[id] for id in before], seconds or {})
-    effects = [s.id for s in steps if s.tool in specs and specs[s.tool].effectful]
+    called = {step.id: specs[step.tool] for step in steps if step.tool in specs}
+    effects = [id for id, spec in called.items() if spec.effectful]
+    asking = [id for id, spec in called.items() if spec.asks_model]
+    priced = {id: spec.cost_usd for id, spec in called.items() if spec.cost_usd is not None}
+    free = [id for id, spec in called.items() if spec.implicit]
     levels: Counter[int] = Counter()
     for id, level in depth.items():
         levels[level] += most[id] or 0
@@ -154,12 +176,21 @@ def bounds_of(
         expansions=tuple(step.id for step in steps if step.tool == "expand"),
         work_s=_work(steps, most, seconds or {}),
         path_s=_longest(list(path_s.values())),
+        model_calls=_total([most[id] for id in asking]),
+        cost_usd=_cost_of(priced, most),
+        unpriced=_total([most[id] for id in most if id not in priced and id not in free]),
     )
 
 
 def _total(calls: list[int | None]) -> int | None:
     known = [most for most in calls if most is not None]
     return sum(known) if len(known) == len(calls) else None
+
+
+def _cost_of(priced: Mapping[str, float], most: Mapping[str, int | None]) -> float | None:
+    costs = [(most[id], each) for id, each in priced.items()]
+    known = [calls * each for calls, each in costs if calls is not None]
+    return math.fsum(known) if len(known) == len(costs) else None
 
 
 def _path(step: Step, before: list[float | None], seconds: Mapping[str, float]) -> float | None:

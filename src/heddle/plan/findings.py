@@ -122,6 +122,7 @@ CODES: dict[str, tuple[Severity, str]] = {
     "too-many-steps": ("error", "the plan has more steps than its bound"),
     "too-deep": ("error", "the longest path of the plan is longer than its bound"),
     "too-wide": ("error", "a map, or the plan, is wider than its bound"),
+    "too-dear": ("error", "the plan's calls may cost more than its bound"),
     "too-many-calls": ("error", "the plan's maps may ask for more calls than its bound"),
     "too-many-references": ("error", "one step refers to more results than its bound"),
     "literal-too-large": ("error", "a literal argument is larger than its bound"),

@@ -23,6 +23,7 @@ class Limits:
         max_steps: steps in one plan.
         max_width: elements of one map, and steps that may be ready at once.
         max_depth: steps on the longest path of a plan.
+        max_cost_usd: what the calls of one plan may cost, as their tools say; None for no bound.
         max_calls: calls that one plan may ask for, a map counted by what bounds its elements.
         max_references: references in one step.
         max_literal_bytes: one literal argument, as UTF-8 JSON.
@@ -49,6 +50,7 @@ class Limits:
     max_steps: int = 256
     max_width: int = 1_000
     max_depth: int = 64
+    max_cost_usd: float | None = None
     max_calls: int = 100_000
     max_references: int = 256
     max_literal_bytes: int = 64 * 1024

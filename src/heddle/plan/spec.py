@@ -32,6 +32,7 @@ class ToolSpec:
         concurrency: at most so many calls at once; None for no bound of its own.
         timeout_s: seconds for one attempt; None for the run's own.
         asks_model: True for a tool that needs the worker model.
+        cost_usd: what one call costs at most, models that it asks included; None if nobody says.
         implicit: part of the language: known to every plan, and not listed among the tools.
         fuse: whether equal calls of a run may be one call; False for a tool whose next answer may
             differ and is wanted, as that of a random generator.
@@ -52,6 +53,7 @@ class ToolSpec:
     concurrency: int | None = None
     timeout_s: float | None = None
     asks_model: bool = False
+    cost_usd: float | None = None
     implicit: bool = False
     fuse: bool = True
     max_batch: int = 1

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from heddle.plan.rules import Rule
     from heddle.plan.spec import Schema, ToolSpec
 
-__all__ = ["Verifier", "check"]
+__all__ = ["Verifier", "check", "too_dear"]
 
 _MOST_CIRCLES = 8  # named one by one; the forward references of further ones are still reported
 _ONCE = frozenset({"too-many-steps", "too-deep", "too-many-calls"})
@@ -122,7 +122,21 @@ class Verifier:
         return [
             *(_judge_forward(plan, self._scope.coming) if self._scope.unmet else ()),
             *_apply(OUTPUT_RULES, case, "the plan's output"),
+            *too_dear(plan, self._scope.tools, self._scope.limits),
         ]
+
+
+def too_dear(plan: Plan, tools: Mapping[str, ToolSpec], limits: Limits | None) -> Iterator[Finding]:
+    """Whether the calls of a plan may cost more than they are allowed to. Cost: linear."""
+    most = limits.max_cost_usd if limits else None
+    if most is None:
+        return
+    bounds = bounds_of(plan, tools, limits)
+    if bounds.cost_usd is None or bounds.cost_usd > most:
+        cost = "without bound" if bounds.cost_usd is None else f"{bounds.cost_usd:.4g} USD"
+        message = f"the plan's calls may cost {cost}, more than {most:.4g} USD"
+        hint = "give its maps a smaller `bound`, leave steps out, or raise `max_cost_usd`"
+        yield Finding.at(None, "too-dear", message, hint=hint)
 
 
 def _apply(rules: Sequence[tuple[str, Rule]], case: Case, who: str) -> list[Finding]:

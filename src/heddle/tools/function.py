@@ -84,6 +84,7 @@ def tool(
     description: str | None = None,
     concurrency: int | None = None,
     timeout_s: float | None = None,
+    cost_usd: float | None = None,
     fuse: bool = True,
     batch: Callable[..., Any] | None = None,
     max_batch: int = 100,
@@ -99,6 +100,7 @@ def tool(
     description: str | None = None,
     concurrency: int | None = None,
     timeout_s: float | None = None,
+    cost_usd: float | None = None,
     fuse: bool = True,
     batch: Callable[..., Any] | None = None,
     max_batch: int = 100,
@@ -115,6 +117,7 @@ def tool(
         description: what the planner reads; the docstring's first paragraph by default.
         concurrency: at most so many calls at once.
         timeout_s: seconds for one attempt.
+        cost_usd: what one call costs at most; a plan's cost is bounded by it before it runs.
         fuse: whether equal calls of a run are one call, where the effect allows it (`pure`,
             `read`); False where each call is to give its own answer.
         batch: a function that answers many calls at once; see `tools.batch` for its forms.
@@ -134,6 +137,7 @@ def tool(
             description=description,
             concurrency=concurrency,
             timeout_s=timeout_s,
+            cost_usd=cost_usd,
             fuse=fuse,
             batch=batch,
             max_batch=max_batch,
@@ -153,6 +157,7 @@ def tool(
         selectors=tuple(selectors),
         concurrency=concurrency,
         timeout_s=timeout_s,
+        cost_usd=cost_usd,
         fuse=fuse,
         max_batch=max_batch if batch is not None else 1,
         batch_wait_s=batch_wait_s if batch is not None else 0.0,
@@ -202,6 +207,8 @@ def check_spec(spec: ToolSpec, place: str = "") -> None:
         what = "max_batch must be at least 1, and batch_wait_s a number of seconds"
     elif spec.timeout_s is not None and not spec.timeout_s > 0:
         what = f"timeout_s must be a positive number of seconds, not {spec.timeout_s}"
+    elif spec.cost_usd is not None and not 0 <= spec.cost_usd < math.inf:
+        what = f"cost_usd must be what one call costs in US dollars, not {spec.cost_usd}"
     if what:
         raise ConfigError(f"{place}tool {spec.name!r}: {what}", code="bad-tool", hint=hint)
 
