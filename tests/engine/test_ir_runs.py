@@ -6,8 +6,11 @@ import asyncio
 import json
 from typing import Any
 
+import pytest
+
 import heddle
 from heddle.engine.events import RunFinished, StepStarted
+from heddle.plan.ir import Item, Plan, Ref, Step
 from heddle.plan.limits import Limits
 from heddle.testing.clock import run_virtual
 
@@ -236,3 +239,25 @@ def test_plans_that_expand_at_once_are_approved_one_after_the_other() -> None:
     assert result.steps[3].finished_s == 1  # nobody is asked for it
     assert asked == [(what, round) for round in (1, 2, 3) for what in ("begin", "end")]
     assert sent == [0, 1]
+
+
+# -- steps that a program built --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "built",
+    [
+        Step("2", "look", {"x": "bad", "default": 1}, default=Ref("1")),
+        Step("2", "look", {"x": "bad"}, default={"a": [Item()]}, over=[1]),
+        Step("2", "look", {"x": 1}, timeout_s=float("nan")),
+        Step("2", "look", {"x": 1}, timeout_s=0),
+        Step("2", "look", {"x": 1}, timeout_s=-1),
+    ],
+)
+def test_a_field_that_no_text_could_hold_is_refused_before_anything_runs(built: Step) -> None:
+    plan = Plan([Step("1", "look", {"x": 1}), built])
+    plan.close()
+    result = run_virtual(heddle.execute(plan, TOOLS))
+    assert result.exit_status == 3
+    assert "bad-field" in {finding.code for finding in result.findings}
+    assert result.steps == []

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ast
 import json
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
@@ -62,6 +63,16 @@ def _unknown_tool(case: Case) -> Iterator[Said]:
 def _not_runnable(case: Case) -> Iterator[Said]:
     if case.scope.runnable_only and case.step.retry:
         yield "`retry` cannot be run by this version", "leave it out: a step has one attempt"
+
+
+def _bad_field(case: Case) -> Iterator[Said]:
+    """Only of steps that a program built: readers look at the fields themselves."""
+    step = case.step
+    if step.default is not MISSING and case.readings[len(step.args)].nodes:
+        yield '"default" refers to a result', "give the value itself: it is data"
+    seconds = step.timeout_s
+    if seconds is not None and not 0 < seconds < math.inf:
+        yield "timeout_s must be a positive number of seconds", "leave it out for the tool's own"
 
 
 # -- arguments -----------------------------------------------------------------------------------
@@ -371,6 +382,7 @@ STEP_RULES: tuple[tuple[str, Rule], ...] = (
     ("duplicate-id", _duplicate_id),
     ("unknown-tool", _unknown_tool),
     ("not-runnable", _not_runnable),
+    ("bad-field", _bad_field),
     ("missing-argument", _missing_argument),
     ("unknown-argument", _unknown_argument),
     ("too-many-arguments", _too_many_arguments),
