@@ -233,6 +233,24 @@ def test_a_bracket_that_never_closes_is_a_hole_and_the_chain_goes_on(text):
     assert faults(text, "abstraction") == [("unclosed-call", 1, "y1")]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[Mars -Wiki-> y1, Venus -Wiki-> y2]",
+        "[Mars -Wiki-> y1 -LLM(mass?)-> y2]",
+        "[5 * [3 + 2] = y2]",
+        "[5 + 3 = y2 dollars]",
+        "[5 + 3 = $y2]",
+        "[5 + 3 = y2%]",
+        "[y2: 5 + 3]",
+    ],
+)
+def test_what_is_nearly_a_step_is_an_error_and_not_another_step(text):
+    plan = parse(f"It is [1 + 1 = y9]. So {text}.", "abstraction")
+    assert [step.id for step in plan.steps] == ["y9"]
+    assert [(f.line, f.column) for f in plan.findings if f.severity == "error"] == [(1, 24)]
+
+
 def test_a_symbol_that_is_given_twice_or_used_too_soon_is_found():
     twice = parse("[3 + 1 = y1] then [4 + 4 = y1].", "abstraction")
     assert [f.code for f in heddle.check(twice, [])] == ["duplicate-id"]

@@ -520,3 +520,24 @@ def test_an_input_is_a_node_bare_and_inside_a_text():
     assert plan.steps[0].args == by_place(
         Input("mail"), Template(("re: ", Input("mail", ("subject",))))
     )
+
+
+def test_an_amount_without_quotes_is_no_reference_and_no_two_numbers_in_silence():
+    (finding,) = parse('1. search("a")\n2. calc($1,200)', "llmcompiler").findings
+    assert (finding.code, finding.severity, finding.line, finding.column) == (
+        *("split-number", "error"),
+        *(2, 9),
+    )
+    plan = parse("1. calc(1,200)\n2. calc([1,500, 2,300.50])", "llmcompiler")
+    assert [step.args for step in plan.steps] == [{"0": 1, "1": 200}, {"0": [1, 500, 2, 300.5]}]
+    assert [(f.code, f.severity, f.line) for f in plan.findings] == [
+        ("split-number", "warning", 1),
+        *[("split-number", "warning", 2)] * 2,
+    ]
+    assert parse("1. f(1, 200)\n2. f([100,200,300])\n3. f($1, 200)", "llmcompiler").findings == []
+
+
+def test_a_call_after_a_line_break_tag_is_not_lost():
+    plan = parse('1. search("a")<br>2. calc("$1")', "llmcompiler")
+    assert [step.id for step in plan.steps] == ["1", "2"]
+    assert plan.steps[1].args == {"0": Ref("1")}

@@ -564,3 +564,37 @@ def test_work_grows_with_a_line_and_no_faster(kind):
     texts = ["#E1 = f[" + bit * size for size in (200, 800)]
     before, after = (operations(lambda text=text: pieces("rewoo", [text])) for text in texts)
     assert after <= 5 * before + 2000
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "#E2 - LLM[mass of #E1]", "#E2 <- LLM[mass of #E1]", "#E2 == LLM[mass]", "＃E2 = LLM[mass]",
+        "#E_2 = LLM[mass]", "[#E2] = LLM[mass]", "(#E2) = LLM[mass]",
+    ],
+)  # fmt: skip
+def test_what_is_nearly_an_evidence_is_a_hole(line):
+    plan = parse(f"Plan: look.\n#E1 = Search[Mars]\n{line}\n#E3 = LLM[#E2]", "rewoo")
+    assert [entry.id for entry in plan.entries] == ["E1", "E2", "E3"]
+    assert [hole.id for hole in plan.holes] == ["E2"]
+    assert {(each.code, each.line) for each in plan.findings} == {("bad-call", 3)}
+
+
+@pytest.mark.parametrize("line", ["LLM[mass of #E1]", "= LLM[mass]", "#Evidence2 = LLM[mass]"])
+def test_a_call_that_no_evidence_names_is_an_error(line):
+    (finding,) = parse(f"Plan: look.\n#E1 = Search[Mars]\n{line}", "rewoo").findings
+    assert (finding.code, finding.severity, finding.line) == ("bad-call", "error", 3)
+
+
+def test_prose_between_evidences_is_no_call():
+    prose = ["See [the link] and note[a].", "Note[1]", "#E1 is used (see above).", "a[b](c)"]
+    for line in prose:
+        assert parse(f"#E1 = Search[Mars]\n{line}", "rewoo").findings == []
+
+
+def test_a_name_without_its_hash_is_text_and_said_so():
+    plan = parse("#E1 = Search[Mars]\n#E2 = LLM[mass, given E1 and E7]", "rewoo")
+    assert plan.steps[1].args == {"0": "mass, given E1 and E7"}
+    assert [(f.code, f.severity, f.line) for f in plan.findings] == [
+        ("unknown-reference", "warning", 2)
+    ]

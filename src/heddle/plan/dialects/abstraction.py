@@ -54,6 +54,8 @@ _ENDED = re.compile(
     rf"(?:-+>|→|(?<![=<>!])=)\s*+(?P<name>{SYMBOL})(?![\w(.{{])(?P<rest>[^=\[\]+*/×÷<>→]*+)$"
 )
 _BEGUN = re.compile(rf"\s*+(?:FUNC\b|(?P<name>{SYMBOL})\s*+=(?!=))", re.IGNORECASE)
+_GIVES = re.compile(rf"(?:(?<![=<>!])=|-+>|→)\s*+[^\w\s=]?{SYMBOL}(?![\w(])|^\s*+{SYMBOL}\s*+:")
+_QUOTED = re.compile(r'"(?:\\.|[^"\\])*+"', re.DOTALL)
 _APPLYING = re.compile(r"\s[-–—]\s?+[^\W\d][\w.]*+[-(]|FUNC\s++[^\W\d][\w.\-]*+\s*+\(")
 _COMPUTING = re.compile(
     rf"\s*+[$€£(]*+(?:[0-9][0-9.,]*+|{SYMBOL})[^\[\]=]*?(?:\s[-+*/x]\s|[+*×÷])[^\[\]=]*+"
@@ -250,9 +252,10 @@ class AbstractionReader(Reading):
             return
         named = content.rpartition("=")[2].strip().isalpha()  # by a word, which is no symbol
         used = any(symbol_id(word) in self._names for word in _MENTIONED.findall(content))
+        meant = begun or named or used or _GIVES.search(content)
         message = "the bracket names no result, so it was left as text"
         place = self._place(open, content + "]", "")
-        self._emit(place.finding("bad-call", message, _HINT, warning=not (begun or named or used)))
+        self._emit(place.finding("bad-call", message, _HINT, warning=not meant))
 
     def _finish(self) -> None:
         if self._steps or self._names.findings or self._parts:
@@ -264,7 +267,8 @@ class AbstractionReader(Reading):
 
 def _inside(content: str, place: int) -> bool:
     """Whether a place is inside round brackets."""
-    return content.count("(", 0, place) > content.count(")", 0, place)
+    before = _QUOTED.sub("", content[:place])
+    return before.count("(") > before.count(")")
 
 
 def _computes(content: str) -> bool:

@@ -62,6 +62,7 @@ _BARE = re.compile(rf"(?:(?P<n>{SYMBOL})(?P<p>{PATH})|\{{(?P<m>{SYMBOL})(?P<q>{P
 _FIELD = re.compile(rf"(?<![\w.])({SYMBOL})\.([^\W\d]\w*+)(?![\w(])")
 _ENUMERATED = re.compile(r"^[^<>=!'\"]*\b(?:and|or)\b[^<>=!'\"]*$")  # 10 and 3: a sum, or a truth?
 _PERCENT = re.compile(r"(?<=[\w)])%(?=\s)")  # 10% 50 is no remainder, as 17 % 5 is
+_SECOND = re.compile(rf"[\w)\]\"'][ ]?(?:-+>|→)\s*+{SYMBOL}(?!\w)")
 _LONGEST = 80  # characters of an operator's name and the dashes before it
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _CALL_HINT = "write [FUNC tool(argument, name=y1) = y2]"
@@ -194,6 +195,8 @@ def call_of(bracket: Bracket, names: Names, place: Place) -> tuple[str, dict[str
         return "compute", _maths(bracket.body, names, place)
     if bracket.kind == "function":
         return bracket.tool, _function(bracket.body, names, place)
+    if _SECOND.search(bracket.body):
+        raise Fault("bad-call", "two steps stand in one bracket", "give each its own brackets")
     given = [] if bracket.own is None else [bracket.own]
     texts = [*given, bracket.body]
     values = [mentions(_unquoted(text), names, place) for text in texts if text.strip()]
@@ -232,7 +235,15 @@ def _lowered(text: str, look: Look) -> dict[str, Value]:
     tree = parse(text)
     if isinstance(tree, ast.Tuple):
         raise ExpressionError("a comma separates two values", "write a number without commas")
+    if any(isinstance(each, ast.BinOp) and _groups(each) for each in ast.walk(tree)):
+        raise ExpressionError("square brackets make a list", "group with round brackets")
     return lower(tree, look)
+
+
+def _groups(node: ast.BinOp) -> bool:
+    """Whether square brackets stand where people mean round ones: 5*[3 + 2]."""
+    sides = (node.left, node.right)
+    return any(isinstance(each, ast.List) and len(each.elts) == 1 for each in sides)
 
 
 def _function(body: str, names: Names, place: Place) -> dict[str, Value]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from heddle.plan.canonical import NODE_KEYS
@@ -160,6 +161,10 @@ def _joined(before: str, word: str) -> str:
     return word[:3] if before == "fresh" else (before + word)[:3]
 
 
+_AMOUNT = re.compile(r"-?[0-9]{1,3}")
+_THREE = re.compile(r"[0-9]{3}(?:\.[0-9]++)?")
+
+
 class Arguments:
     """Reads the text between the brackets of a call.
 
@@ -170,10 +175,12 @@ class Arguments:
 
     Attributes:
         unquoted: the texts without quotes that were accepted, each with its offset.
+        split: numbers with a comma in them that were read as two, each with its offset.
     """
 
     def __init__(self, extent: Extent, names: Names, place: Place) -> None:
         self.unquoted: list[tuple[int, str]] = []
+        self.split: list[tuple[int, str]] = []
         self._text = extent.text
         self._strings = extent.strings
         self._starts = list(extent.strings)
@@ -191,7 +198,9 @@ class Arguments:
         """
         args: dict[str, Value] = {}
         position = 0
-        for start, end in self._items(0, len(self._text)):
+        items = list(self._items(0, len(self._text)))
+        self._find_split(items)
+        for start, end in items:
             name, at = self._keyword(start, end)
             if name is None:
                 name, position = str(position), position + 1
@@ -212,6 +221,23 @@ class Arguments:
                     yield item
                 begin = place + 1
             place = self._after(place)
+
+    def _find_split(self, items: list[tuple[int, int]]) -> None:
+        """Remember `1,200` where it is read as two numbers, and was probably meant as one.
+
+        Raises:
+            Fault: `$1,200`, which would be a reference and a number.
+        """
+        tight = [one[1] + 1 == other[0] for one, other in pairwise(items)]
+        for (start, end), (begin, finish), close in zip(items, items[1:], tight, strict=False):
+            if not close or not _THREE.fullmatch(self._text, begin, finish):
+                continue
+            first, said = self._text[start:end], self._text[start:finish]
+            if first.startswith("$") and first[1:].isdecimal():
+                hint = 'quote an amount: "$1,200"; put a blank after the comma of a reference'
+                raise Fault("split-number", f"{said} is an amount, or two values", hint, start)
+            if _AMOUNT.fullmatch(first) and (len(items) == 2 or not all(tight)):
+                self.split.append((start, said))
 
     def _after(self, place: int) -> int:
         """The next place that is not inside a text or a bracket that begins here."""
@@ -268,7 +294,9 @@ class Arguments:
     def _container(self, start: int, end: int, depth: int) -> Value:
         if self._text[start] == "{":
             return self._dict(start + 1, end - 1, depth)
-        items = [self._value(*item, depth) for item in self._items(start + 1, end - 1)]
+        places = list(self._items(start + 1, end - 1))
+        self._find_split(places)
+        items = [self._value(*item, depth) for item in places]
         lone = self._text[start] == "(" and len(items) == 1
         if lone and not self._text[start:end].rstrip(") \t\n").endswith(","):
             return items[0]

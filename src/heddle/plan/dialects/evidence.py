@@ -40,6 +40,7 @@ def with_references(
     read: Callable[[str], str],
     look: Callable[[str, bool], str | None],
     bare: Collection[str] = (),
+    hashless: Callable[[str], None] | None = None,
 ) -> Value:
     """What a text with references means.
 
@@ -48,9 +49,12 @@ def with_references(
         read: reads the escapes.
         look: gives the id of a name, or None; told whether only a reference can be meant.
         bare: names that are references without their `#` too.
+        hashless: told each other name that stands without its `#`, and stays text.
     """
 
     def node_of(found: re.Match[str]) -> Ref | Input | None:
+        if hashless and found["bare"] and f"E{int(found['bare'])}" not in bare:
+            hashless(f"E{int(found['bare'])}")
         return given(found) or _evidence(found, look, bare)
 
     return marked(raw, read, MENTION_OR_BARE, node_of)

@@ -20,7 +20,7 @@ Source: LLMCompiler (arXiv 2312.04511), the grammar of its planner prompt.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from heddle.plan.dialects.calltext import Arguments, call_text
@@ -45,7 +45,7 @@ _HEAD = re.compile(
     rf"(?P<name>{_NAME})[*`]*+(?P<gap>\s*+)",
     re.IGNORECASE,
 )
-_MID_HEAD = re.compile(rf"(?:^|[\s(:;])(?P<id>[0-9]{{1,9}})\\?[.)]\s*+(?P<name>{_NAME})$")
+_MID_HEAD = re.compile(rf"(?:^|[\s(:;>])(?P<id>[0-9]{{1,9}})\\?[.)]\s*+(?P<name>{_NAME})$")
 _NAME_ONLY = re.compile(rf"[\s*`]*+(?P<name>{_NAME})[*`]*+(?P<gap>\s*+)")
 _OTHER_LABEL = r"(?:(?:[a-z]?[0-9.]{0,5}[.):]|\w{1,12}\s*=)\s*+)?"
 _UNNUMBERED = re.compile(
@@ -316,6 +316,14 @@ class LLMCompilerReader(Reading):
         for offset, words in arguments.unquoted:
             fault = Fault("unquoted-text", f"{words[:40]!r} was read as text", "quote texts")
             self._emit(_finding(fault, place, _within(body, extent.text, offset)))
+        for offset, words in arguments.split:
+            message = f"{words} was read as two numbers"
+            fault = Fault("split-number", message, "write one number without a comma")
+            self._emit(
+                replace(
+                    _finding(fault, place, _within(body, extent.text, offset)), severity="warning"
+                )
+            )
         self._emit(*self._names.findings)
         self._names.findings.clear()
         self._last = Hole(place.step, text + ")", (), head.origin)

@@ -64,6 +64,15 @@ _PLAN = re.compile(
 )
 _NEXT_PLAN = re.compile(r"(?<!\w)[*_]{0,2}\#?plan[ ]?\#?[0-9]{0,3}+[*_]*+:[*_]*+[ \t]*+", re.I)
 _DEFINED = re.compile(rf"{_LEAD}{_WORD}\\?\#[ ]?E[ ]?([0-9]{{1,9}})(?!\w)[*_`]*+\s*+[=:]", re.I)
+_NEARLY = re.compile(
+    rf"{_LEAD}{_WORD}[\[(]?\\?[#＃][ ]?E[ _]?([0-9]{{1,9}})[\])]?[*_`]*+"
+    rf"(?:[ ]?[^\w\s\[(]{{1,3}}[ ]?|[ ])(?-i:\w[\w.\-]*+)[ ]?[\[(]",
+    re.IGNORECASE,
+)  # no `#E1 = Tool[`, and nothing else either
+_UNNAMED = re.compile(
+    rf"{_LEAD}(?:\\?[\[(]?\#?[^\W\d]\w{{0,20}}[\])]?)?[ ]?=?[ ]?(?:[^\W\d][\w.\-]*+)\["
+    r"[^\]]*[^\W\d][^\]]*\][\s.`]*+"
+)
 _AWAITED = re.compile(rf"{_LEAD}{_WORD}\\?\#[ ]?E[ ]?[0-9]{{1,9}}[*_`]*+\s*+[=:][\s*_`]*+", re.I)
 _NUMBERLESS = re.compile(rf"{_LEAD}\#[ ]?E[*_`]*+\s*+(?:[=:]|$)")
 _FENCE = re.compile(r"\s*+(?:```|~~~)")
@@ -241,8 +250,15 @@ class RewooReader(LineReading):
                 self._names.unknown(name, place, certain=certain)
             return step
 
+        def hashless(name: str) -> None:
+            if name in self._names:
+                message = f"{name} stands without its #, so it was left as text"
+                hint = f"write #{name} if the step is meant"
+                found = place.finding("unknown-reference", message, hint, warning=True)
+                self._names.findings.append(found)
+
         def render(raw: str, read: Callable[[str], str]) -> Value:
-            return with_references(raw, read, look, self._bare)
+            return with_references(raw, read, look, self._bare, hashless)
 
         return arguments_in(text, render, mention=mention, call=call.opening == "(")
 
@@ -287,15 +303,24 @@ class RewooReader(LineReading):
             place = Place("", "", line.origin(), line.snippet)
             self._emit(place.finding("bad-call", "an evidence has no number", _HINT))
             return True
-        found = _DEFINED.match(line.text)
+        found = _DEFINED.match(line.text) or _NEARLY.match(line.text)
         if found is None:
-            return False
+            return self._is_unnamed(line)
         name = f"E{int(found[1])}"
         place = Place(name, self._names.id_of(name), line.origin(), line.snippet)
         if name in self._names:
             self._warn(place, "prose-line", f"a second line defines {name}, and is no call")
         else:
             self._dig(place, line.text, "bad-call", f"{name} is no call of a tool", _HINT)
+        return True
+
+    def _is_unnamed(self, line: Line) -> bool:
+        """Whether a line is a call that no evidence names, or names otherwise; say so."""
+        if not _UNNAMED.fullmatch(line.text):
+            return False
+        place = Place("", "", line.origin(), line.snippet)
+        message = "a call is no evidence, so nothing can refer to it"
+        self._emit(place.finding("bad-call", message, _HINT))
         return True
 
     def _dig(self, place: Place, text: str, code: str, message: str, hint: str) -> None:
