@@ -157,6 +157,12 @@ class Heddle:
         return name
 
 
+@pytest.fixture(scope="session")
+def heddle_in() -> type[Heddle]:
+    """The program in a folder of one's own, for what several tests share."""
+    return Heddle
+
+
 @pytest.fixture
 def heddle(tmp_path: Path) -> Heddle:
     """The program in a folder with `tools.py`, `slow.py`, `models.py` and `plan.txt`."""

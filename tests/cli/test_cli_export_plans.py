@@ -40,11 +40,9 @@ def rows(text: str) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> str:
+def results(tmp_path_factory: pytest.TempPathFactory, heddle_in: type[Heddle]) -> str:
     """A results file of three strategies, two questions each."""
-    from conftest import Heddle
-
-    program = Heddle(tmp_path_factory.mktemp("compared"))
+    program = heddle_in(tmp_path_factory.mktemp("compared"))
     program.write("questions.jsonl", QUESTIONS)
     program.write("planner.py", PLANNER)
     program.write("tools.py", TOOLS)
