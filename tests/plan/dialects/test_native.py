@@ -353,3 +353,9 @@ def test_a_call_in_the_providers_own_form_reads_as_its_json_on_a_line(arguments:
         assert getattr(mine, "args", None) == getattr(other, "args", None)
         mine_codes = [finding.code for finding in getattr(mine, "findings", ())]
         assert mine_codes == [finding.code for finding in getattr(other, "findings", ())]
+
+
+def test_a_number_with_a_comma_is_said_to_be_two():
+    (finding,) = parse("[f(a=1), g(1,200)]", "native").findings
+    assert (finding.code, finding.severity, finding.column) == ("split-number", "warning", 12)
+    assert parse("[f(1, 200), g([100,200,300])]", "native").findings == []

@@ -598,3 +598,9 @@ def test_a_name_without_its_hash_is_text_and_said_so():
     assert [(f.code, f.severity, f.line) for f in plan.findings] == [
         ("unknown-reference", "warning", 2)
     ]
+
+
+@pytest.mark.parametrize("trail", [" if #E1 else Search[x]", " | LLM[more]"])
+def test_a_condition_or_a_pipe_after_an_evidence_is_no_remark(trail):
+    (finding,) = parse(f"#E1 = Search[Mars]\n#E2 = LLM[mass of #E1]{trail}", "rewoo").findings
+    assert (finding.code, finding.severity, finding.line) == ("continued-call", "error", 2)

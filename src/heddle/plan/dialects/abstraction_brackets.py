@@ -257,6 +257,9 @@ def _function(body: str, names: Names, place: Place) -> dict[str, Value]:
         raise Fault("continued-call", "something follows the closed call", _CALL_HINT)
     arguments = _Arguments(extent, names, place)
     args = arguments.read()
+    for _, words in arguments.split:
+        message, hint = f"{words} was read as two numbers", "write one number without a comma"
+        names.findings.append(place.finding("split-number", message, hint, warning=True))
     for _, words in arguments.unquoted:
         hint = "quote texts"
         finding = place.finding("unquoted-text", f"{words[:40]!r} was read as text", hint)

@@ -34,10 +34,11 @@ _CALL = re.compile(rf"[\s*_`]*+(?P<name>{TOOL})[*_`]*+[ ]?(?P<opening>[\[(])")
 _LONE = re.compile(rf"[\s*_`\"']*+(?P<name>{TOOL})[*_`\"'.\s]*+")
 _FENCE = re.compile(r"\s*+(?:```|~~~)\w*+\s*+")
 _CONTINUED = re.compile(
-    r"""[.\[](?=[\w"'\#$]) | \s*+(?:[+/%^@]\s*+\S | \*\s*+[\w("'\#$]
+    r"""[.\[](?=[\w"'\#$]) | \s*+if\s.*\selse\s | \s*+\|\s*+[^\W\d][\w.]*+[\[(]
+      | \s*+(?:[+/%^@]\s*+\S | \*\s*+[\w("'\#$]
       | (?:[,;&]|and\b|then\b|or\b|->)?+\s*+(?:and\b|then\b|or\b)?+\s*+
         [^\W\d][\w.]*+[\[(]["'\w\#$])""",
-    re.VERBOSE | re.IGNORECASE,
+    re.VERBOSE | re.IGNORECASE | re.DOTALL,
 )
 _REMARK = re.compile(
     r"[\s;,.*_`~|&)]*+(?:(?:and|then)?+[\s;,]*+$|\#|//|<|\(|->|→|←|[-–—](?:\s|$))", re.IGNORECASE

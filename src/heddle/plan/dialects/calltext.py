@@ -236,7 +236,9 @@ class Arguments:
             if first.startswith("$") and first[1:].isdecimal():
                 hint = 'quote an amount: "$1,200"; put a blank after the comma of a reference'
                 raise Fault("split-number", f"{said} is an amount, or two values", hint, start)
-            if _AMOUNT.fullmatch(first) and (len(items) == 2 or not all(tight)):
+            if _AMOUNT.fullmatch(first.rpartition("=")[2].strip()) and (
+                len(items) == 2 or not all(tight)
+            ):
                 self.split.append((start, said))
 
     def _after(self, place: int) -> int:

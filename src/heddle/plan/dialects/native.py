@@ -118,6 +118,10 @@ class NativeReader(Reading):
         if named is not args:
             message = "the object between the brackets was read as the arguments by name"
             self._emit(place.finding("bad-arguments", message, "write f(a=1)", warning=True))
+        for offset, words in literals.split:
+            at = Place("", place.step, _within(call, offset), call.snippet)
+            message, hint = f"{words} was read as two numbers", "write one number without a comma"
+            self._emit(at.finding("split-number", message, hint, warning=True))
         for offset, words in literals.unquoted:
             fault = Fault("unquoted-text", f"{words[:40]!r} was read as text", "quote texts")
             self._remark(fault, _within(call, offset), call.snippet, place.step)
