@@ -36,7 +36,7 @@ from heddle.cli import main
 from heddle.plan.canonical import canonical_text, plan_hash
 from heddle.plan.dialects import dialect_named
 from heddle.plan.dialects import json as json_dialect
-from heddle.plan.dialects import native as native_dialect
+from heddle.plan.dialects.native import dialect as native_dialect
 from heddle.plan.ir import Plan, references
 from heddle.plan.spec import ToolSpec
 from heddle.plan.verify import check

@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final
 
-from heddle.plan.dialects.abstraction_maths import plain
-from heddle.plan.dialects.literal import Fault
+from heddle.plan.dialects.abstraction.maths import plain
+from heddle.plan.dialects.reading.literal import Fault
 from heddle.plan.expression import ExpressionError, lower, parse
 from heddle.plan.ir import Ref
 

@@ -12,7 +12,7 @@ import heddle
 from corpora import corpus, needs_corpus
 from heddle.plan.canonical import canonical_text
 from heddle.plan.dialects import parse, recognise
-from heddle.plan.dialects.abstraction import fits, id_for, write
+from heddle.plan.dialects.abstraction.dialect import fits, id_for, write
 from heddle.plan.ir import Input, Plan, Ref, Step, Template, When
 
 Y1, Y2, Y3 = Ref("y1"), Ref("y2"), Ref("y3")
@@ -292,7 +292,7 @@ def test_the_output_is_what_a_reader_would_be_told(text):
 
 
 def test_steps_stream_at_their_closing_bracket():
-    from heddle.plan.dialects.abstraction import reader
+    from heddle.plan.dialects.abstraction.dialect import reader
 
     reading = reader()
     assert reading.feed("She has [16 - 3 = y1") == []
@@ -496,7 +496,7 @@ paths = st.lists(st.sampled_from(["a", "b c", 0, -1]), max_size=2).map(tuple)
 
 def template(parts):
     """A template as a reader makes it, or what it amounts to."""
-    from heddle.plan.dialects.names import text_of
+    from heddle.plan.dialects.reading.names import text_of
 
     return text_of(parts)
 

@@ -8,8 +8,8 @@ from pieces import cut, faults, pieces, shape, steps_of
 
 from heddle.plan.canonical import canonical_text
 from heddle.plan.dialects import parse, recognise
-from heddle.plan.dialects.links import reader, write
-from heddle.plan.dialects.links_graph import circle_of, first_node, nearest, order_of
+from heddle.plan.dialects.links.dialect import reader, write
+from heddle.plan.dialects.links.graph import circle_of, first_node, nearest, order_of
 from heddle.plan.ir import Input, Plan, Ref, Step, Template
 
 

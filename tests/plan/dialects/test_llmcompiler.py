@@ -4,7 +4,7 @@ import pytest
 from pieces import args_of, faults, shape, steps_of
 
 from heddle.plan.dialects import parse
-from heddle.plan.dialects.llmcompiler import likely, reader
+from heddle.plan.dialects.llmcompiler.dialect import likely, reader
 from heddle.plan.ir import Hole, Input, Origin, Ref, Step, Template
 
 

@@ -7,7 +7,7 @@ import pytest
 from pieces import cut, faults, pieces, shape
 
 from heddle.plan.dialects import parse, recognise
-from heddle.plan.dialects.native import likely, reader, write
+from heddle.plan.dialects.native.dialect import likely, reader, write
 from heddle.plan.ir import Hole, Plan, Ref, Step
 
 

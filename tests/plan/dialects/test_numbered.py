@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from heddle.plan.canonical import canonical_text
 from heddle.plan.dialects import parse
-from heddle.plan.dialects.llmcompiler import write
+from heddle.plan.dialects.llmcompiler.dialect import write
 from heddle.plan.ir import Choose, Hole, Input, Item, Plan, Ref, Step, Template, When
 
 TRAPS = ["$1", "$2 and $1", "${1}", "$", '"', "'", "\\", "\n2. f(", ") + 1", "<END_OF_PLAN>", "“x”"]

@@ -8,7 +8,7 @@ from pieces import shape, steps_of
 from heddle.engine.execution import execute
 from heddle.plan.canonical import plan_to_json
 from heddle.plan.dialects import parse, recognise
-from heddle.plan.dialects.python import PythonReader, fits, id_for, likely, write
+from heddle.plan.dialects.python.dialect import PythonReader, fits, id_for, likely, write
 from heddle.plan.ir import Choose, Hole, Input, Item, Plan, Ref, Step, Template, When
 
 

@@ -11,7 +11,7 @@ from corpora import corpus
 from heddle.engine.execution import execute
 from heddle.plan.canonical import plan_to_json
 from heddle.plan.dialects import parse, recognise
-from heddle.plan.dialects.python import write
+from heddle.plan.dialects.python.dialect import write
 from heddle.plan.ir import MISSING, Item, Ref, nodes_of, references
 
 REPLIES = [row for row in corpus("recorded_plans") if row["dialect"] == "python"]

@@ -11,7 +11,7 @@ import heddle
 from corpora import corpus, needs_corpus
 from heddle.plan.canonical import canonical_text
 from heddle.plan.dialects import parse, recognise
-from heddle.plan.dialects.rewoo import fits, id_for, reader, write
+from heddle.plan.dialects.rewoo.dialect import fits, id_for, reader, write
 from heddle.plan.ir import Choose, Input, Item, Plan, Ref, Step, Template, When
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pieces import cut, pieces
 
 from heddle.plan.dialects import DIALECTS, dialect_named, parse
-from heddle.plan.dialects.cursor import Cursor
+from heddle.plan.dialects.reading.cursor import Cursor
 
 BITS = [
     "1. f(",

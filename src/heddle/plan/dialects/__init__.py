@@ -111,14 +111,14 @@ class Dialect(Protocol):
 
 
 DIALECTS: dict[str, str] = {
-    "llmcompiler": "heddle.plan.dialects.llmcompiler",
+    "llmcompiler": "heddle.plan.dialects.llmcompiler.dialect",
     "json": "heddle.plan.dialects.json",
     "react": "heddle.plan.dialects.react",
-    "rewoo": "heddle.plan.dialects.rewoo",
-    "native": "heddle.plan.dialects.native",
-    "links": "heddle.plan.dialects.links",
-    "abstraction": "heddle.plan.dialects.abstraction",
-    "python": "heddle.plan.dialects.python",
+    "rewoo": "heddle.plan.dialects.rewoo.dialect",
+    "native": "heddle.plan.dialects.native.dialect",
+    "links": "heddle.plan.dialects.links.dialect",
+    "abstraction": "heddle.plan.dialects.abstraction.dialect",
+    "python": "heddle.plan.dialects.python.dialect",
 }
 """Every dialect by name, and the module that is it."""
 

@@ -26,11 +26,11 @@ from heddle.plan.canonical import (
     plan_to_json,
     step_from_json,
 )
-from heddle.plan.dialects.calls import Call, call_of
-from heddle.plan.dialects.cursor import SNIPPET, Reading
-from heddle.plan.dialects.literal import Fault
-from heddle.plan.dialects.names import PATH, Names, Place, path_of, text_of
-from heddle.plan.dialects.objects import Closed, Objects, value_of
+from heddle.plan.dialects.reading.calls import Call, call_of
+from heddle.plan.dialects.reading.cursor import SNIPPET, Reading
+from heddle.plan.dialects.reading.literal import Fault
+from heddle.plan.dialects.reading.names import PATH, Names, Place, path_of, text_of
+from heddle.plan.dialects.reading.objects import Closed, Objects, value_of
 from heddle.plan.findings import Finding
 from heddle.plan.ir import (
     MISSING,

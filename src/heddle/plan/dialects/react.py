@@ -32,12 +32,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from heddle.plan.dialects.action import ACTION_HINT, ANSWERS, Action
-from heddle.plan.dialects.bracketed import TOOL
-from heddle.plan.dialects.bracketing import Inputs, Spoken, call_written, refuse_unsaid
-from heddle.plan.dialects.lines import Line, LineReading
-from heddle.plan.dialects.literal import Fault
-from heddle.plan.dialects.names import Place
+from heddle.plan.dialects.reading.action import ACTION_HINT, ANSWERS, Action
+from heddle.plan.dialects.reading.bracketed import TOOL
+from heddle.plan.dialects.reading.bracketing import Inputs, Spoken, call_written, refuse_unsaid
+from heddle.plan.dialects.reading.lines import Line, LineReading
+from heddle.plan.dialects.reading.literal import Fault
+from heddle.plan.dialects.reading.names import Place
 from heddle.plan.ir import Hole, Origin, Step, qualified
 
 if TYPE_CHECKING:

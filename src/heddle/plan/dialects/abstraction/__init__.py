@@ -1,0 +1,1 @@
+"""The abstraction dialect: prose with brackets, from Chain-of-Abstraction."""

@@ -1,0 +1,1 @@
+"""The llmcompiler dialect: numbered calls, and a join."""

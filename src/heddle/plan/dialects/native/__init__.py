@@ -1,0 +1,1 @@
+"""The native dialect: a provider's own tool calls, a plan of one level."""

@@ -1,0 +1,1 @@
+"""The python dialect: a small part of Python, read statement by statement, never executed."""

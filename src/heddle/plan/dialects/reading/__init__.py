@@ -1,0 +1,1 @@
+"""Reading and writing text: what several dialects have in common."""

@@ -1,0 +1,1 @@
+"""The rewoo dialect: plans and evidence variables."""
