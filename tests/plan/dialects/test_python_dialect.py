@@ -415,3 +415,19 @@ def test_equations_in_prose_are_no_program():
         "x = 3\nx - 2 == 1",
     ]
     assert [recognise(text) for text in programs] == ["python"] * 4
+
+
+@pytest.mark.parametrize(
+    ("text", "tools"),
+    [
+        ('"B" if price("B") > price("A") else "A"\n', ["price", "price", "compute"]),
+        ('[price(t) for t in ["a", "b"]]\n', ["price"]),
+    ],
+)
+def test_a_program_that_is_one_expression_with_calls_is_no_prose(
+    text: str, tools: list[str]
+) -> None:
+    plan = parse(text, "python")
+    assert [entry.tool for entry in plan.steps] == tools
+    assert plan.output == Ref(plan.steps[-1].id)
+    assert plan.findings == []

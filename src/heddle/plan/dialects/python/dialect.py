@@ -152,7 +152,10 @@ class PythonReader(Reading):
             return self.scope.get(value.id) is not None
         if isinstance(value, ast.Constant):
             return isinstance(value.value, str) or self._any
-        names = [each for each in ast.walk(value) if isinstance(each, ast.Name)]
+        parts = list(ast.walk(value))
+        if isinstance(value, (ast.IfExp, ast.ListComp)) and any(_is_call(each) for each in parts):
+            return True
+        names = [each for each in parts if isinstance(each, ast.Name)]
         return isinstance(value, ast.JoinedStr) or any(
             self.scope.get(each.id) is not None for each in names
         )
@@ -269,6 +272,10 @@ def _names_in(text: str) -> list[str]:
     """The names that a statement that cannot be read would give values to."""
     found = _TARGETS.match(text)
     return [name.strip() for name in found["names"].split(",")] if found else []
+
+
+def _is_call(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and isinstance(node.func, (ast.Name, ast.Attribute))
 
 
 def _check_depth(body: list[ast.stmt]) -> None:
