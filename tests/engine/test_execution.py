@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 
 import heddle
-from heddle.errors import ConfigError
+from heddle.errors import ConfigError, ModelError
+from heddle.models.protocol import Usage
 from heddle.plan.ir import Input, Plan, Ref, Step
 from heddle.testing.clock import run_virtual
+from heddle.testing.scripted import ScriptedModel
 
 DEAF = """
 import asyncio, threading
@@ -142,3 +144,14 @@ def test_remarks_on_the_text_of_a_plan_are_in_the_result_once() -> None:
     assert (result.status, result.findings) == ("succeeded", plan.findings)
     plan.findings = heddle.check(plan, [echo])  # as `Agent.plan` does
     assert run_virtual(heddle.execute(plan, [echo])).findings == plan.findings
+
+
+def test_tokens_of_a_model_that_a_step_asked_in_vain_are_counted() -> None:
+    model = ScriptedModel(
+        [["half of an ", Usage(120, 0, 3), ModelError("cut", code="cut", provider="p")]]
+    )
+    plan = heddle.parse('1. llm("say it")\n2. join()')
+    result = run_virtual(heddle.execute(plan, [], model=model))
+    assert result.steps[0].status == "failed"
+    assert result.usage.model_calls == 1
+    assert result.usage.input_tokens > 0

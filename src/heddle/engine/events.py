@@ -338,7 +338,8 @@ class StepUnknown(NamedTuple):
 class LateResult(NamedTuple):
     """An attempt that was given up gave a value after all; it is recorded and not used.
 
-    Usage and cost are those of StepResult.
+    One that failed after it had asked models gives no value, and what they counted. Usage and cost
+    are those of StepResult.
     """
 
     at: float

@@ -29,6 +29,7 @@ from heddle.engine.events import (
     TERMINAL,
     CancelRequested,
     EffectOrigin,
+    LateResult,
     StepError,
     StepResult,
     StepUnknown,
@@ -46,7 +47,7 @@ from heddle.engine.sharing import Sharing
 from heddle.engine.slots import LocalSlots
 from heddle.engine.speculation import Speculation
 from heddle.engine.waiters import Waiters
-from heddle.errors import HeddleError, ToolFailed
+from heddle.errors import HeddleError, ModelError, ToolFailed
 from heddle.plan.canonical import sound
 from heddle.plan.ir import MISSING, Item
 from heddle.plan.limits import Limits
@@ -427,9 +428,15 @@ class Scheduler:
         self._sharing.failed(node, code, message)
         if node.element is not None:
             self._maps.failed(cast("Element", node), code, message)
-            return
-        self._log.emit(StepError(self._at, node.id, node.attempt, code, message))
-        self._end(node, "failed", code)
+        else:
+            self._log.emit(StepError(self._at, node.id, node.attempt, code, message))
+            self._end(node, "failed", code)
+        if isinstance(error, ModelError) and error.usage is not None:  # it was paid for
+            self._log.emit(
+                LateResult(
+                    self._at, node.id, node.attempt, None, node.element, error.usage, error.cost_usd
+                )
+            )
 
     def given_up(self, node: Node, status: Status, code: str, message: str) -> None:
         """A running step was ended from outside; a write whose tool was called is unknown."""
