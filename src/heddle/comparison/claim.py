@@ -52,7 +52,7 @@ def _take(place: Path, path: Path) -> int:
                 os.truncate(lock, 0)
                 os.write(lock, str(os.getpid()).encode())
                 return lock
-        except BaseException:
+        except BaseException:  # no lock is left open; raised again
             os.close(lock)
             raise
         os.close(lock)
