@@ -5,13 +5,12 @@ Reading what is written here gives the same plan. What cannot be read back is re
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, cast
 
 from heddle.plan.canonical import NODE_KEYS
-from heddle.plan.dialects.reading.literal import NESTING
+from heddle.plan.dialects.reading.literal import NESTING, number_text
 from heddle.plan.dialects.reading.names import INPUT
 from heddle.plan.ir import Choose, Input, Item, Ref, Step, Template, nodes_of
 
@@ -32,7 +31,6 @@ _NOTE = re.compile(r"[^(<>\s][^(<>\n\r]{0,200}")
 _UNSAFE = re.compile(r"""[\\"\x00-\x1f\x7f-\x9f\u2028\u2029]|\$(?=[0-9{]|input\.)""")
 _PATH_LIKE = re.compile(r"\.[^\W\d]|\[")
 _NUMBER_LIKE = re.compile(r"[.,]?[0-9]")
-_LARGEST = 10**308
 _PLAIN = Step("", "")
 _UNSAID = tuple(
     field.name
@@ -114,7 +112,7 @@ def _value(value: Value, known: Set[str], depth: int) -> str:
     if isinstance(value, str):
         return f'"{_text(value)}"'
     if isinstance(value, (int, float)):
-        return _number(value)
+        return number_text(value)
     if isinstance(value, Ref):
         return _reference(value)
     if isinstance(value, Template):
@@ -136,14 +134,6 @@ def _object(value: dict[str, Any], known: Set[str], depth: int) -> str:
         raise ValueError("a literal that looks like a node cannot hold a reference")
     items = [f'"{_text(key)}": {_value(item, known, depth + 1)}' for key, item in value.items()]
     return f"{{{', '.join(items)}}}"
-
-
-def _number(value: float) -> str:
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"{value} is not a JSON number")
-    if isinstance(value, int) and abs(value) >= _LARGEST:
-        raise ValueError("a number has more than 308 digits")
-    return repr(value)
 
 
 def _text(text: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, cast
@@ -11,7 +10,7 @@ from heddle.plan.canonical import NODE_KEYS
 from heddle.plan.dialects.llmcompiler.writing import path_text
 from heddle.plan.dialects.reading.bracketed import GIVEN, TOOL, arguments_in, with_inputs
 from heddle.plan.dialects.reading.closing import closes
-from heddle.plan.dialects.reading.literal import NESTING, Fault
+from heddle.plan.dialects.reading.literal import NESTING, Fault, number_text
 from heddle.plan.dialects.reading.names import INPUT
 from heddle.plan.ir import Input, Ref, Step, Template, nodes_of
 
@@ -27,7 +26,6 @@ _INPUT = re.compile(INPUT)
 _KEYWORD = re.compile(r"[^\W\d][\w-]*+")
 _UNSAFE = re.compile(r"""[\\"()\[\]{}$#\x00-\x1f\x7f-\x9f\u2028\u2029]""")
 _EXTENDS = re.compile(r"[\w.\[]")
-_LARGEST = 10**308
 _PLAIN = Step("", "")
 
 
@@ -149,7 +147,7 @@ def _value(value: Value, spoken: Spoken, depth: int) -> str:
     if isinstance(value, str):
         return f'"{_escaped(value)}"'
     if isinstance(value, (int, float)):
-        return _number(value)
+        return number_text(value)
     if isinstance(value, (Ref, Input)):
         return spoken.said(value)
     if isinstance(value, Template):
@@ -169,14 +167,6 @@ def _object(value: dict[str, Any], spoken: Spoken, depth: int) -> str:
         raise ValueError("a literal that looks like a node cannot hold a reference")
     items = [f'"{_escaped(key)}": {_value(item, spoken, depth + 1)}' for key, item in value.items()]
     return f"{{{', '.join(items)}}}"
-
-
-def _number(value: float) -> str:
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"{value} is not a JSON number")
-    if isinstance(value, int) and abs(value) >= _LARGEST:
-        raise ValueError("a number has more than 308 digits")
-    return repr(value)
 
 
 def _template(template: Template, spoken: Spoken) -> str:

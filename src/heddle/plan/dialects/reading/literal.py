@@ -29,6 +29,7 @@ __all__ = [
     "check_quotes",
     "comment",
     "number",
+    "number_text",
     "quoted",
     "unescape",
 ]
@@ -337,3 +338,16 @@ def number(word: str) -> int | float | None:
     if not math.isfinite(value):
         raise Fault("bad-number", f"{word[:20]} is too large for a number", "give a finite one")
     return value
+
+
+def number_text(value: float) -> str:
+    """A number as every dialect of calls writes and reads it.
+
+    Raises:
+        ValueError: it has no JSON form, or more digits than are read back.
+    """
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{value} is not a JSON number")
+    if isinstance(value, int) and abs(value) >= 10**_DIGITS:
+        raise ValueError("a number has more than 308 digits")
+    return repr(value)
