@@ -6,6 +6,7 @@ is never among them: a step's failure is a value in the stream of events.
     HeddleError(message, code, hint)
     ├── ConfigError            you: a flag, a key, a tools file, a plan file      exit 2
     ├── PlanRejected           the model's or your text: `.findings` say where    exit 3
+    ├── JournalError           where runs are kept, or who else holds the run     exit 2
     ├── BudgetExceeded         nobody: a deadline or a budget ran out             exit 5
     ├── ModelError             the provider, or the line to it                    exit 4
     ├── ToolFailed             a tool; becomes the step's error, never escapes    exit 1
@@ -27,6 +28,7 @@ __all__ = [
     "ConfigError",
     "HeddleError",
     "InternalError",
+    "JournalError",
     "ModelError",
     "PlanRejected",
     "ToolFailed",
@@ -77,6 +79,19 @@ class PlanRejected(HeddleError):
             hint=first.hint if first else "",
         )
         self.findings = list(findings)
+
+
+class JournalError(HeddleError):
+    """The journal cannot be written or read, or the run is not ours to go on with.
+
+    Codes: `journal-unwritable` (no such folder, read-only, no permission), `journal-full`,
+    `journal-locked` (waited for in vain), `journal-lost` (the connection to its server),
+    `journal-damaged`, `journal-newer` (written by a later version), `journal-gap`, `run-unknown`,
+    `run-exists`, `run-leased` (another process runs it), `lease-lost` (another process took it
+    over), `tools-changed`.
+    """
+
+    exit_status = 2
 
 
 class BudgetExceeded(HeddleError):

@@ -98,6 +98,8 @@ class Asker:
         self._log.emit(ModelStarted(started, call, role, round, name, prompt_hash))
         read_table()
         usage, first, code, size = None, None, "cancelled", 0
+        said: list[str] = []
+        calls: list[list[str]] = []
         try:
             async with aclosing(self._timed(model, request, deadline)) as pieces:
                 async for piece in pieces:
@@ -107,10 +109,12 @@ class Asker:
                     first = self._log.now() if first is None else first
                     if isinstance(piece, ToolCall):
                         size += len(piece.name) + len(piece.arguments)
+                        calls.append([piece.id, piece.name, piece.arguments])
                         yield piece
                         continue
                     size += len(piece)
-                    yield sound(piece)
+                    said.append(sound(piece))
+                    yield said[-1]
             code = ""
         except ModelError as error:
             code = error.code
@@ -124,9 +128,10 @@ class Asker:
             cost = cost_usd(model.provider, model.name, usage)
             self._log.emit(
                 ModelCall(
-                    self._log.now(), call, role, round, name, started, first, usage, cost, code
+                    self._log.now(), call, role, round, name, started, first, usage, cost, code,
+                    {"text": "".join(said), "calls": calls},
                 )
-            )
+            )  # fmt: skip
 
     async def ask(
         self,

@@ -69,7 +69,7 @@ __all__ = [
     "UnknownResolved",
 ]
 
-SCHEMA = 2
+SCHEMA = 3
 
 Status: TypeAlias = Literal[
     "waiting", "ready", "running", "done", "failed", "skipped", "cancelled", "denied", "unknown"
@@ -101,7 +101,13 @@ class EffectOrigin(NamedTuple):
 
 
 class RunCreated(NamedTuple):
-    """A run begins."""
+    """A run begins.
+
+    Attributes:
+        config: what it takes to go on with the run: `kind` ("plan" or "agent"), `plan` (canonical
+            JSON) with its `dialect` and `text`, or `question` with `strategy`, `join` and `chains`;
+            `inputs`; and `caller`, which only the caller reads (tool and model names).
+    """
 
     at: float
     run_id: str
@@ -141,7 +147,10 @@ class RunFinished(NamedTuple):
 
 
 class LeaseTaken(NamedTuple):
-    """A process owns the run; its fencing token goes into each later record."""
+    """A process owns the run, from its beginning or from here on.
+
+    What began before and has no end was cut off: a model call, a round, an attempt.
+    """
 
     at: float
     owner: str
@@ -303,7 +312,13 @@ class StepResult(NamedTuple):
 
 
 class StepError(NamedTuple):
-    """An attempt gave none."""
+    """An attempt gave none.
+
+    Attributes:
+        retryable: another attempt follows; the step is ready again, and has not ended.
+        not_sent: the tool knows that nothing has happened.
+        retry_after_s: the provider's own wish, a floor.
+    """
 
     at: float
     step: str
@@ -428,6 +443,8 @@ class ModelCall(NamedTuple):
         first_token_at: when the first text came; None if none did.
         cost_usd: None where the price is not known.
         code: "" when the reply is whole, else the model error's code.
+        reply: what it said until then, as {"text": …, "calls": [[id, name, arguments], …]}, so that
+            nobody pays for it twice.
     """
 
     at: float
@@ -440,6 +457,7 @@ class ModelCall(NamedTuple):
     usage: Usage
     cost_usd: float | None
     code: str
+    reply: Any = None
 
 
 class JoinStarted(NamedTuple):

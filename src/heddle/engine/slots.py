@@ -11,26 +11,57 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections import deque
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["Lease", "LocalSlots", "Slots"]
+__all__ = ["ONE", "Cost", "Lease", "LocalSlots", "Outcome", "Slots"]
+
+
+class Cost(NamedTuple):
+    """What a call takes of a provider's allowance: reserved before it, corrected after it.
+
+    Attributes:
+        input_tokens: of the prompt, as far as they are known beforehand.
+        output_tokens: the most that the reply may have.
+    """
+
+    requests: int = 1
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+
+ONE = Cost()
+
+
+class Outcome(NamedTuple):
+    """What came of a call, as its provider's allowance wants to know it.
+
+    Attributes:
+        kind: `throttled` is a 429 or 529; `failed` another fault of the provider or the line;
+            `dropped` a call that was given up, which says nothing of the provider.
+        used: what the call has really taken; None if nobody counted.
+        retry_after_s: the provider's own wish, a floor.
+    """
+
+    kind: Literal["ok", "throttled", "failed", "dropped"] = "ok"
+    used: Cost | None = None
+    retry_after_s: float | None = None
 
 
 class Lease(Protocol):
     """A slot that is held."""
 
-    def release(self) -> None:
-        """Give the slot back; the second time does nothing."""
+    def release(self, outcome: Outcome | None = None) -> None:
+        """Give the slot back, and say what came of the call; the second time does nothing."""
         ...
 
 
 class Slots(Protocol):
     """Allowances by provider name."""
 
-    def try_acquire(self, provider: str, cost: float = 1.0) -> Lease | None:
+    def try_acquire(self, provider: str, cost: Cost = ONE) -> Lease | None:
         """Take a slot now, or None where there is none."""
         ...
 
@@ -47,7 +78,7 @@ class Slots(Protocol):
         """Somebody was woken, and does not try after all: wake the next."""
         ...
 
-    async def acquire(self, provider: str, cost: float = 1.0) -> Lease:
+    async def acquire(self, provider: str, cost: Cost = ONE) -> Lease:
         """Take a slot, after waiting for one if there is none."""
         ...
 
@@ -80,7 +111,7 @@ class _GateLease:
         self._slots = slots
         self._gate: _Gate | None = gate
 
-    def release(self) -> None:
+    def release(self, outcome: Outcome | None = None) -> None:
         gate, self._gate = self._gate, None
         if gate is not None:
             gate.used -= 1
@@ -108,7 +139,7 @@ class LocalSlots:
         """Whether there is any bound for that name."""
         return provider in self._gates
 
-    def try_acquire(self, provider: str, cost: float = 1.0) -> Lease | None:
+    def try_acquire(self, provider: str, cost: Cost = ONE) -> Lease | None:
         """Take a slot now, or None. A name without bounds always has one. Cost: O(1)."""
         gate = self._gates.get(provider)
         if gate is None:
@@ -162,7 +193,7 @@ class LocalSlots:
                 return
             gate.waiting.popleft()()
 
-    async def acquire(self, provider: str, cost: float = 1.0) -> Lease:
+    async def acquire(self, provider: str, cost: Cost = ONE) -> Lease:
         """Take a slot; first come, first served among callers of this method."""
         while (lease := self.try_acquire(provider, cost)) is None:
             free: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -186,7 +217,7 @@ def _resolve(future: asyncio.Future[None]) -> bool:
 class _Free:
     __slots__ = ()
 
-    def release(self) -> None:
+    def release(self, outcome: Outcome | None = None) -> None:
         pass
 
 

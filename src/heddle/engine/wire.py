@@ -1,6 +1,6 @@
 """Events as JSON and back: what journals, pages and other processes share.
 
-    {"schema": 2, "event": "StepReady", … the event's own fields}
+    {"schema": 3, "event": "StepReady", … the event's own fields}
 
 Steps read as in canonical JSON, with their notes and origins. Reading is strict: another schema, an
 unknown event, a field that is missing, unknown or of another type is refused.
@@ -10,7 +10,7 @@ of arguments and values excepted, which come back as lists.
 
 >>> from heddle.engine.events import StepEnded
 >>> event_to_json(StepEnded(1.5, "1", "done"))
-{'schema': 2, 'event': 'StepEnded', 'at': 1.5, 'step': '1', 'status': 'done', 'code': ''}
+{'schema': 3, 'event': 'StepEnded', 'at': 1.5, 'step': '1', 'status': 'done', 'code': ''}
 >>> event_from_json(event_to_json(StepEnded(1.5, "1", "done")))
 StepEnded(at=1.5, step='1', status='done', code='')
 """
