@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         InternalError,
         JournalError,
         ModelError,
+        NotSent,
         PlanRejected,
         ToolFailed,
     )
@@ -49,6 +50,7 @@ __all__ = [
     "JournalError",
     "Limits",
     "ModelError",
+    "NotSent",
     "Plan",
     "PlanRejected",
     "Ref",
@@ -77,6 +79,7 @@ _HOMES = {
         "InternalError",
         "JournalError",
         "ModelError",
+        "NotSent",
         "PlanRejected",
         "ToolFailed",
     ],

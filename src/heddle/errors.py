@@ -10,6 +10,7 @@ is never among them: a step's failure is a value in the stream of events.
     ├── BudgetExceeded         nobody: a deadline or a budget ran out             exit 5
     ├── ModelError             the provider, or the line to it                    exit 4
     ├── ToolFailed             a tool; becomes the step's error, never escapes    exit 1
+    │   └── NotSent            a tool whose effect surely did not happen          exit 1
     └── InternalError          us: please report                                  exit 70
 """
 
@@ -30,6 +31,7 @@ __all__ = [
     "InternalError",
     "JournalError",
     "ModelError",
+    "NotSent",
     "PlanRejected",
     "ToolFailed",
 ]
@@ -133,10 +135,44 @@ class ModelError(HeddleError):
 
 
 class ToolFailed(HeddleError):
-    """A tool could not do its work; raise it from a tool to choose the step's error code."""
+    """A tool could not do its work; raise it from a tool to choose the step's error code.
 
-    def __init__(self, message: str, *, code: str = "tool-failed", hint: str = "") -> None:
+    Attributes:
+        retryable: whether the same call may succeed later; the step is then tried again, unless it
+            is a write.
+        retry_after_s: how long to wait before that at least, in seconds.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str = "tool-failed",
+        hint: str = "",
+        retryable: bool = False,
+        retry_after_s: float | None = None,
+    ) -> None:
         super().__init__(message, code=code, hint=hint)
+        self.retryable = retryable
+        self.retry_after_s = retry_after_s
+
+
+class NotSent(ToolFailed):
+    """An effect that surely did not happen; raise it from a tool, and even a write is tried again.
+
+    Only for what the tool knows: that it had no connection, that it was refused before anything was
+    done. A connection that was lost after the request is not such a thing.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str = "not-sent",
+        hint: str = "",
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message, code=code, hint=hint, retryable=True, retry_after_s=retry_after_s)
 
 
 class InternalError(HeddleError):

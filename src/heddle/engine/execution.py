@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import uuid
 from dataclasses import asdict, replace
 from functools import cache
@@ -78,6 +79,7 @@ class Workshop:
         estimates: durations learned by other runs.
         log: takes the events.
         question: for the record.
+        seed: of what the run leaves to chance, which is how long it waits; drawn by default.
 
     Raises:
         ConfigError: an input that has no JSON form.
@@ -95,8 +97,10 @@ class Workshop:
         log: EventLog | None = None,
         executor: Executor | None = None,
         question: str = "",
+        seed: int | None = None,
     ) -> None:
         self.limits = limits or Limits()
+        self.seed = random.getrandbits(32) if seed is None else seed
         self.inputs = _plain_inputs(inputs or {})
         self.log = log or EventLog()
         self.run_id = uuid.uuid4().hex[:12]
@@ -129,6 +133,7 @@ class Workshop:
             inputs=self.inputs,
             estimates=estimates,
             run_id=self.run_id,
+            seed=self.seed,
         )
         self.scheduler.expand_with(Expander(self).expand)
         self.asker = Asker(models or {}, self.log, self.slots, self.limits.stall_timeout_s)
@@ -147,7 +152,7 @@ class Workshop:
             {},
             hash_of(manifest),
             _version(),
-            0,
+            self.seed,
         )
 
     async def __aenter__(self) -> Workshop:
@@ -369,6 +374,7 @@ async def execute(
     approve: Approve | None = None,
     slots: Slots | None = None,
     log: EventLog | None = None,
+    seed: int | None = None,
 ) -> RunResult:
     """Run a complete plan. A plan with an error finding is rejected: nothing of it runs.
 
@@ -381,6 +387,7 @@ async def execute(
         approve: asked once, before the effects of the plan; False denies them.
         slots: allowances shared with other runs.
         log: takes the events; pass one to follow the run while it lasts.
+        seed: of what the run leaves to chance, which is how long it waits; drawn by default.
 
     Returns:
         The result; failing steps and a rejected plan are in it and are not raised.
@@ -393,7 +400,7 @@ async def execute(
     box = toolbox(tools)
     _refuse_without_model(plan, specs_of(box), models)
     workshop = Workshop(
-        box, models=models, limits=limits, inputs=inputs, slots=slots, log=log
+        box, models=models, limits=limits, inputs=inputs, slots=slots, log=log, seed=seed
     )  # fmt: skip
     async with workshop:
         findings = verify.check(plan, workshop.specs, inputs=workshop.inputs.keys())

@@ -85,6 +85,7 @@ class Scheduler:
         inputs: the caller's data, by name.
         estimates: learned durations by tool, shared with other runs.
         run_id: the run's id, for the origin of effects.
+        seed: of the waits before further attempts.
 
     Attributes:
         abandoned: after `close`, how many tools were left behind because they did not stop.
@@ -104,12 +105,14 @@ class Scheduler:
         inputs: Mapping[str, Any] | None = None,
         estimates: Estimates | None = None,
         run_id: str = "",
+        seed: int = 0,
     ) -> None:
         self.limits = limits = limits or Limits()
         self._specs = specs
         self._log = log
         self._now = log.now
         self._run_id = run_id
+        self._seed = seed
         self._nodes: dict[str, Node] = {}
         self._resources = Resources()
         self._lookup = Lookup(self._nodes, inputs or {})
