@@ -13,7 +13,7 @@ from heddle.errors import ToolFailed
 from heddle.plan.ir import MISSING, Choose, Hole, Input, Item, Ref, Step, Template, When
 from heddle.plan.limits import Limits
 from heddle.plan.spec import ToolSpec
-from reference_interpreter import Fails, Hangs
+from heddle.testing.reference import Fails, Hangs
 
 TIMEOUT_S = 10.0
 INPUTS: dict[str, Any] = {"mail": {"to": ["a@b"], "flag": True}, "text": "$1 {x} #E2"}

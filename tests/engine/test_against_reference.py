@@ -31,7 +31,7 @@ from heddle.plan.ir import MISSING, Hole, Ref, Step, dependencies
 from heddle.plan.limits import Limits
 from heddle.plan.spec import ToolSpec
 from heddle.testing.clock import run_virtual
-from reference_interpreter import Outcome, interpret
+from heddle.testing.reference import Outcome, interpret
 
 if TYPE_CHECKING:
     from heddle.engine.state import StepState
@@ -77,7 +77,7 @@ def klass(code: str) -> str:
 
 def check_outcomes(case: Case, loom: Loom) -> None:
     expected = interpret(
-        case.entries, lambda args: reference_tool(case, args), inputs=case.inputs,
+        case.entries, lambda step, element, args: reference_tool(case, args), inputs=case.inputs,
         writes=case.writes,
     )  # fmt: skip
     state = loom.state()
@@ -259,7 +259,7 @@ def test_random_plans_are_not_trivial() -> None:
     statuses: set[tuple[str, str]] = set()
     for case in cases:
         ended = interpret(
-            case.entries, lambda args, c=case: reference_tool(c, args), inputs=case.inputs,
+            case.entries, lambda step, element, args, c=case: reference_tool(c, args), inputs=case.inputs,
             writes=case.writes,
         )  # fmt: skip
         statuses |= {(outcome.status, outcome.code) for outcome in ended.values()}

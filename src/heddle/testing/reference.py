@@ -3,19 +3,29 @@
 Steps run in plan order, which is an order of dependencies, and each ends before the next begins;
 so do the elements of a map.
 Nothing here knows of time: a behaviour says whether a call outlasts its deadline.
+
+>>> plan = [Step("1", "price", {"of": "A"}), Step("2", "price", {"of": Ref("1")})]
+>>> [outcome.value for outcome in interpret(plan, lambda step, element, args: args["of"]).values()]
+['A', 'A']
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from heddle.plan.ir import MISSING, Choose, Hole, Input, Item, Ref, Step, Template
 
-Tool = Callable[[dict[str, Any]], Any]
-"""Filled arguments to a value; it raises `Fails` or `Hangs` instead of what the real one does."""
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+__all__ = ["Fails", "Hangs", "Outcome", "Tool", "interpret"]
+
+Tool: TypeAlias = "Callable[[Step, int | None, dict[str, Any]], Any]"
+"""A step, an element of a map, and filled arguments to a value.
+
+It raises `Fails` or `Hangs` instead of what the real one does."""
 
 
 class Fails(Exception):
@@ -23,7 +33,7 @@ class Fails(Exception):
 
 
 class Hangs(Exception):
-    """The call outlasts its deadline."""
+    """The call outlasts its deadline, or nobody has seen what came of it."""
 
 
 class Skips(Exception):
@@ -58,7 +68,7 @@ def interpret(
 
     Args:
         entries: steps, and holes that nothing fills, in plan order.
-        tool: what calls do.
+        tool: what calls do; see `Tool`.
         inputs: the caller's data.
         writes: names of tools whose outcome is unknown if it was not seen.
     """
@@ -83,7 +93,7 @@ def _run(
         if not of_item:
             _guard(step, ended, inputs)
         if not mapped:
-            return _call(step, ended, tool, inputs, writes)
+            return _call(step, None, ended, tool, inputs, writes)
         for choice in _choices(step.args):
             _value(choice, ended, inputs)
         values, before = _elements(step, ended, inputs)
@@ -92,9 +102,10 @@ def _run(
     except Fails as failure:
         return Outcome("failed", str(failure)) if mapped else _failed(step, str(failure))
     items = []
-    for value, earlier in zip(values, before, strict=True):
+    for place, (value, earlier) in enumerate(zip(values, before, strict=True)):
         if earlier is None or earlier.usable:
-            items.append(_element(step, ended, tool, {**inputs, _ITEM: value}, writes))
+            known = {**inputs, _ITEM: value}
+            items.append(_element(step, place, ended, tool, known, writes))
         else:
             items.append(Outcome("skipped", "upstream", spared=earlier.spared))
     return _joined(items)
@@ -118,12 +129,17 @@ def _elements(
 
 
 def _element(
-    step: Step, ended: dict[str, Outcome], tool: Tool, inputs: Mapping[str, Any], writes: bool
+    step: Step,
+    place: int,
+    ended: dict[str, Outcome],
+    tool: Tool,
+    inputs: Mapping[str, Any],
+    writes: bool,
 ) -> Outcome:
     try:
         if step.when is not None and isinstance(step.when.subject, Item):
             _guard(step, ended, inputs)
-        return _call(step, ended, tool, inputs, writes)
+        return _call(step, place, ended, tool, inputs, writes)
     except Skips as skip:
         return Outcome("skipped", str(skip), spared=True)
     except Fails as failure:
@@ -155,10 +171,16 @@ def _guard(step: Step, ended: dict[str, Outcome], inputs: Mapping[str, Any]) -> 
 
 
 def _call(
-    step: Step, ended: dict[str, Outcome], tool: Tool, inputs: Mapping[str, Any], writes: bool
+    step: Step,
+    place: int | None,
+    ended: dict[str, Outcome],
+    tool: Tool,
+    inputs: Mapping[str, Any],
+    writes: bool,
 ) -> Outcome:
     try:
-        value = tool({name: _value(arg, ended, inputs) for name, arg in step.args.items()})
+        args = {name: _value(arg, ended, inputs) for name, arg in step.args.items()}
+        value = tool(step, place, args)
         return Outcome("done", "", value, usable=True)
     except Hangs:
         return Outcome("unknown", "timed-out") if writes else _failed(step, "timed-out")
