@@ -259,8 +259,8 @@ def test_random_plans_are_not_trivial() -> None:
     statuses: set[tuple[str, str]] = set()
     for case in cases:
         ended = interpret(
-            case.entries, lambda step, element, args, c=case: reference_tool(c, args), inputs=case.inputs,
-            writes=case.writes,
+            case.entries, lambda step, element, args, c=case: reference_tool(c, args),
+            inputs=case.inputs, writes=case.writes,
         )  # fmt: skip
         statuses |= {(outcome.status, outcome.code) for outcome in ended.values()}
     assert sum(sizes) / len(sizes) >= 20
