@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from heddle.engine.events import RunFinished
 from heddle.engine.record import Record, event_of
@@ -18,7 +18,15 @@ if TYPE_CHECKING:
 
     from heddle.engine.events import Entry, Event
 
-__all__ = ["EventLog"]
+__all__ = ["EventLog", "Keeper"]
+
+
+class Keeper(Protocol):
+    """Keeps the events of a log where they survive; see `journal.writer`."""
+
+    async def durable(self, seq: int) -> None:
+        """Return when all events up to `seq` would survive a crash."""
+        ...
 
 
 class EventLog:
@@ -39,7 +47,8 @@ class EventLog:
         self.emit: Callable[[Entry], None] = self._tell if sinks else self.events.kept.append
         self._clock: Callable[[], float] | None = None
         self._started = 0.0
-        self._waiting: list[asyncio.Future[None]] = []
+        self._waiting: list[Callable[[], object]] = []
+        self._keeper: Keeper | None = None
         self._closed = False
 
     def now(self) -> float:
@@ -58,18 +67,32 @@ class EventLog:
             self.emit = self.events.kept.append
 
     def _wake(self) -> None:
-        for waiting in self._waiting:
-            if not waiting.done():
-                waiting.set_result(None)
-        self._waiting.clear()
+        waiting, self._waiting = self._waiting, []
+        for tell in waiting:
+            tell()
+
+    def when_grown(self, tell: Callable[[], object]) -> None:
+        """Call something once, at the next event, or when the log is closed."""
+        self._waiting.append(tell)
+        self.emit = self._tell
 
     def close(self) -> None:
         """No more events will come: readers end when they have read what there is."""
         self._closed = True
         self._wake()
 
+    def kept_by(self, keeper: Keeper | None) -> None:
+        """Somebody keeps the events from here on, or nobody does any more."""
+        self._keeper = keeper
+
     async def durable(self, seq: int) -> None:
-        """Return when all events up to `seq` would survive a crash; in memory, at once."""
+        """Return when all events up to `seq` would survive a crash; in memory, at once.
+
+        Raises:
+            JournalError: they would not, and never will.
+        """
+        if self._keeper is not None:
+            await self._keeper.durable(seq)
 
     async def follow(self) -> AsyncIterator[Event]:
         """All events from the first, then each as it comes, until the run or the log has ended."""
@@ -83,10 +106,9 @@ class EventLog:
                     return
             if self._closed:
                 return
-            waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiting.append(waiting)
-            self.emit = self._tell
-            await waiting
+            grown = asyncio.Event()
+            self.when_grown(grown.set)
+            await grown.wait()
 
 
 def _clock_of(loop: asyncio.AbstractEventLoop) -> Callable[[], float]:

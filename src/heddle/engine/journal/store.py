@@ -141,7 +141,8 @@ class Store(Protocol):
 
         Args:
             lease: the run's.
-            frames: the next ones, in order.
+            frames: the next ones, in order. None at all makes durable, with `sync`, what was taken
+                before.
             large: values by the SHA-256 of their bytes; those that are there already are kept.
             sync: whether to return only when they would survive a loss of power.
             status: that of the run, where the frames end it.

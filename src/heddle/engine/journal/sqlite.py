@@ -1,0 +1,448 @@
+"""Journals in one SQLite file, with no set-up: the store by default.
+
+SQLite's write-ahead log makes a change whole or not at all. `sync` waits for the disk
+(synchronous=FULL), which makes all earlier changes durable too; without it a change has left the
+process and survives its death, though not a loss of power.
+
+One thread has the one connection, so that waiting for the disk or for another process's lock holds
+up neither the event loop nor the order of changes. The standard library's sqlite3 and our own
+thread, not aiosqlite: that is a thread and a queue around the same module, one hop for each
+statement where a change here is one hop in all.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from heddle.engine.journal.frames import damaged
+from heddle.engine.journal.owners import dead
+from heddle.engine.journal.store import Frame, Head, RunLease, RunRow, Snapshot
+from heddle.engine.threads import Threads
+from heddle.errors import JournalError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Generator, Mapping, Sequence
+
+__all__ = ["SQLiteStore"]
+
+VERSION = 1
+_APPLICATION = 0x6865646A  # "hedj", in the file's header: `file` and we know it by that
+_BATCH = 64  # frames that are read at once
+
+_TABLES = """
+CREATE TABLE runs (
+    run TEXT NOT NULL PRIMARY KEY, title TEXT NOT NULL, status TEXT NOT NULL,
+    owner TEXT NOT NULL, token INTEGER NOT NULL, until REAL NOT NULL,
+    created REAL NOT NULL, updated REAL NOT NULL, head INTEGER, hash TEXT
+) STRICT;
+CREATE INDEX latest ON runs (created);
+CREATE TABLE frames (
+    run TEXT NOT NULL, number INTEGER NOT NULL, seq INTEGER NOT NULL, events INTEGER NOT NULL,
+    token INTEGER NOT NULL, wall REAL NOT NULL, prev TEXT NOT NULL, hash TEXT NOT NULL,
+    body BLOB NOT NULL, PRIMARY KEY (run, number)
+) STRICT;
+CREATE TABLE large (digest TEXT NOT NULL PRIMARY KEY, body BLOB NOT NULL) STRICT;
+CREATE TABLE snapshots (
+    run TEXT NOT NULL PRIMARY KEY, number INTEGER NOT NULL, hash TEXT NOT NULL, body BLOB NOT NULL
+) STRICT;
+"""
+
+
+class SQLiteStore:
+    """Journals in the file `path`, which is made, readable for its owner only, when first used.
+
+    Args:
+        path: the file; its folder is made too.
+        wait_s: seconds to wait for another process's change before it is `journal-locked`.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, wait_s: float = 10.0) -> None:
+        self.path = Path(path)
+        self._wait_s = wait_s
+        self._thread = Threads(1)
+        self._connection: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None  # device and number of the file that is open
+        self._synced: bool | None = None
+        self._broken: JournalError | None = None
+
+    # -- the protocol: each method is one call in the thread ---------------------------------
+
+    async def create(self, run: str, title: str, owner: str, ttl_s: float) -> RunLease:
+        """See Store."""
+        return await self._thread.run(self._create, run, title, owner, ttl_s)
+
+    async def lease(self, run: str, owner: str, ttl_s: float) -> RunLease:
+        """See Store."""
+        return await self._thread.run(self._lease, run, owner, ttl_s)
+
+    async def renew(self, lease: RunLease, ttl_s: float) -> None:
+        """See Store."""
+        await self._thread.run(self._renew, lease, ttl_s)
+
+    async def release(self, lease: RunLease) -> None:
+        """See Store."""
+        await self._thread.run(self._release, lease)
+
+    async def append(
+        self,
+        lease: RunLease,
+        frames: Sequence[Frame],
+        large: Mapping[str, bytes],
+        *,
+        sync: bool,
+        status: str = "",
+    ) -> None:
+        """See Store."""
+        await self._thread.run(self._append, lease, frames, large, sync, status)
+
+    async def frames(self, run: str, after: int = -1) -> AsyncIterator[Frame]:
+        """See Store."""
+        await self.run(run)
+        while batch := await self._thread.run(self._frames, run, after):
+            for frame in batch:
+                yield frame
+            after = batch[-1].number
+
+    async def large(self, digest: str) -> bytes:
+        """See Store."""
+        return await self._thread.run(self._large, digest)
+
+    async def save(self, lease: RunLease, snapshot: Snapshot) -> None:
+        """See Store."""
+        await self._thread.run(self._save, lease, snapshot)
+
+    async def snapshot(self, run: str) -> Snapshot | None:
+        """See Store."""
+        return await self._thread.run(self._snapshot, run)
+
+    async def run(self, run: str) -> RunRow:
+        """See Store."""
+        return await self._thread.run(self._run, run)
+
+    async def runs(self, limit: int = 50) -> list[RunRow]:
+        """See Store."""
+        return await self._thread.run(self._runs, limit)
+
+    async def aclose(self) -> None:
+        """See Store."""
+        await self._thread.run(self._close)
+        self._thread.shutdown()
+
+    # -- in the thread: changes --------------------------------------------------------------
+
+    def _create(self, run: str, title: str, owner: str, ttl_s: float) -> RunLease:
+        now = time.time()
+        row = (run, title, "running", owner, 1, now + ttl_s, now, now)
+        with self._change() as db:
+            taken = db.execute(
+                "INSERT OR IGNORE INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL)", row
+            )
+            if taken.rowcount == 0:
+                raise JournalError(f"there is a run {run} already", code="run-exists")
+        return RunLease(run, owner, 1)
+
+    def _lease(self, run: str, owner: str, ttl_s: float) -> RunLease:
+        now = time.time()
+        with self._change() as db:
+            row = self._row(db, run)
+            if row.owner and row.until > now and not dead(row.owner):
+                raise _leased(row, now)
+            db.execute(
+                "UPDATE runs SET owner = ?, token = ?, until = ? WHERE run = ?",
+                (owner, row.token + 1, now + ttl_s, run),
+            )
+        return RunLease(run, owner, row.token + 1)
+
+    def _renew(self, lease: RunLease, ttl_s: float) -> None:
+        with self._change() as db:
+            self._held(db, lease)
+            db.execute("UPDATE runs SET until = ? WHERE run = ?", (time.time() + ttl_s, lease.run))
+
+    def _release(self, lease: RunLease) -> None:
+        with self._change() as db:
+            db.execute(
+                "UPDATE runs SET owner = '', until = 0 WHERE run = ? AND token = ?",
+                (lease.run, lease.token),
+            )
+
+    def _append(
+        self,
+        lease: RunLease,
+        frames: Sequence[Frame],
+        large: Mapping[str, bytes],
+        sync: bool,
+        status: str,
+    ) -> None:
+        with self._change(sync=sync) as db:
+            row = self._held(db, lease)
+            if frames:
+                _follows(row, frames[0])
+            db.executemany("INSERT OR IGNORE INTO large VALUES (?, ?)", large.items())
+            db.executemany(
+                "INSERT INTO frames VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [(lease.run, *frame) for frame in frames],
+            )
+            head = (frames[-1].number, frames[-1].hash) if frames else row.head or (None, None)
+            db.execute(
+                "UPDATE runs SET head = ?, hash = ?, updated = ?, status = ? WHERE run = ?",
+                (*head, time.time(), status or row.status, lease.run),
+            )
+
+    def _save(self, lease: RunLease, snapshot: Snapshot) -> None:
+        with self._change() as db:
+            self._held(db, lease)
+            db.execute(
+                "INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?, ?)", (lease.run, *snapshot)
+            )
+
+    def _held(self, db: sqlite3.Connection, lease: RunLease) -> RunRow:
+        row = self._row(db, lease.run)
+        if row.token != lease.token or row.owner != lease.owner:
+            raise JournalError(
+                f"run {lease.run} was taken over by another process",
+                code="lease-lost",
+                hint="it goes on there; nothing more is done here",
+            )
+        return row
+
+    # -- in the thread: looks ----------------------------------------------------------------
+
+    def _frames(self, run: str, after: int) -> list[Frame]:
+        with self._look() as db:
+            rows = db.execute(
+                "SELECT number, seq, events, token, wall, prev, hash, body FROM frames"
+                " WHERE run = ? AND number > ? ORDER BY number LIMIT ?",
+                (run, after, _BATCH),
+            )
+            return [Frame(*row) for row in rows]
+
+    def _large(self, digest: str) -> bytes:
+        with self._look() as db:
+            row = db.execute("SELECT body FROM large WHERE digest = ?", (digest,)).fetchone()
+            if row is None:
+                raise damaged(f"the large value {digest:.16}… is missing")
+            return row[0]
+
+    def _snapshot(self, run: str) -> Snapshot | None:
+        with self._look() as db:
+            row = db.execute(
+                "SELECT number, hash, body FROM snapshots WHERE run = ?", (run,)
+            ).fetchone()
+            return Snapshot(*row) if row else None
+
+    def _run(self, run: str) -> RunRow:
+        with self._look() as db:
+            return self._row(db, run)
+
+    def _runs(self, limit: int) -> list[RunRow]:
+        with self._look() as db:
+            rows = db.execute("SELECT * FROM runs ORDER BY created DESC LIMIT ?", (limit,))
+            return [_run_row(row) for row in rows]
+
+    def _row(self, db: sqlite3.Connection, run: str) -> RunRow:
+        row = db.execute("SELECT * FROM runs WHERE run = ?", (run,)).fetchone()
+        if row is not None:
+            return _run_row(row)
+        _refuse_damage(db, run)
+        raise JournalError(
+            f"there is no run {run} in {self.path}",
+            code="run-unknown",
+            hint="`heddle runs` lists them; --journal says where to look",
+        )
+
+    # -- the connection ----------------------------------------------------------------------
+
+    @contextmanager
+    def _change(self, *, sync: bool = False) -> Generator[sqlite3.Connection]:
+        """A transaction that changes something; all or nothing."""
+        with self._look() as db:
+            if sync is not self._synced:
+                db.execute(f"PRAGMA synchronous = {'FULL' if sync else 'NORMAL'}")
+                self._synced = sync
+            self._still_there()
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                yield db
+                db.execute("COMMIT")
+            except BaseException:
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _look(self) -> Generator[sqlite3.Connection]:
+        """The connection; what SQLite says of a fault becomes a JournalError."""
+        if self._broken is not None:
+            raise self._broken
+        try:
+            yield self._open()
+        except (sqlite3.Error, OSError) as error:
+            raise self._fault(error) from error
+
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._connection = self._opened()
+            found = self.path.stat()
+            self._file = found.st_dev, found.st_ino
+        return self._connection
+
+    def _opened(self) -> sqlite3.Connection:
+        _make_private(self.path)
+        db = sqlite3.connect(
+            self.path, timeout=self._wait_s, isolation_level=None, check_same_thread=False
+        )
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            self._prepare(db)
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+    def _prepare(self, db: sqlite3.Connection) -> None:
+        """Make the tables in a new file; refuse one that is not ours, or a later version's."""
+        if _pragma(db, "user_version") == VERSION and _pragma(db, "application_id") == _APPLICATION:
+            return
+        db.execute("BEGIN IMMEDIATE")  # another process may be making them
+        version, application = _pragma(db, "user_version"), _pragma(db, "application_id")
+        if version == 0 and application == 0 and not _pragma(db, "schema_version"):
+            marks = f"PRAGMA application_id = {_APPLICATION}; PRAGMA user_version = {VERSION}"
+            for statement in f"{_TABLES}{marks}; COMMIT".split(";"):
+                db.execute(statement)
+            return
+        db.execute("ROLLBACK")
+        if application != _APPLICATION:
+            raise _foreign(self.path)
+        if version > VERSION:
+            raise JournalError(
+                f"{self.path} was made by a later version of heddle",
+                code="journal-newer",
+                hint="install that version, or choose another file with --journal",
+            )
+
+    def _still_there(self) -> None:
+        """SQLite goes on writing into a file that was deleted, and nobody would find it again."""
+        try:
+            found = self.path.stat()
+        except FileNotFoundError:
+            found = None
+        if found is None or (found.st_dev, found.st_ino) != self._file:
+            self._broken = _unwritable(self.path, "it was deleted or replaced during the run")
+            raise self._broken
+
+    def _fault(self, error: Exception) -> JournalError:
+        """What a fault means; after one of the disk nothing is written any more.
+
+        A failed sync is never tried again: the system may have dropped what it could not write,
+        and the next sync would succeed all the same.
+        """
+        code = getattr(error, "sqlite_errorcode", 0)
+        found = _FAULTS.get(code & 0xFF, _unwritable)(self.path, str(error))
+        if code & 0xFF in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT):
+            self._broken = found
+        return found
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            connection, self._connection = self._connection, None
+            try:
+                connection.close()
+            except sqlite3.Error as error:
+                raise self._fault(error) from error
+
+
+def _pragma(db: sqlite3.Connection, name: str) -> int:
+    return db.execute(f"PRAGMA {name}").fetchone()[0]
+
+
+def _make_private(path: Path) -> None:
+    """Make the file, if it is not there: journals hold what tools said, so others may not look."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if not path.exists():
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+
+
+def _run_row(row: tuple[Any, ...]) -> RunRow:
+    return RunRow._make((*row[:8], None if row[8] is None else Head(row[8], row[9])))
+
+
+def _follows(row: RunRow, first: Frame) -> None:
+    expected = 0 if row.head is None else row.head.number + 1
+    if first.number != expected or (row.head is not None and first.prev != row.head.hash):
+        raise JournalError(
+            f"frame {first.number} does not follow the journal's head, which wants {expected}",
+            code="journal-gap",
+        )
+
+
+def _refuse_damage(db: sqlite3.Connection, run: str) -> None:
+    """A run that is not there may have been lost: that is not the same as there being none."""
+    orphans = db.execute("SELECT count(*) FROM frames WHERE run = ?", (run,)).fetchone()[0]
+    if orphans:
+        raise damaged(f"there are {orphans} frames of run {run}, and no run")
+    found = db.execute("PRAGMA integrity_check(1)").fetchone()[0]
+    if found != "ok":
+        raise damaged(f"run {run} is not there, and SQLite finds: {found}")
+
+
+# -- what faults mean ----------------------------------------------------------------------------
+
+
+def _leased(row: RunRow, now: float) -> JournalError:
+    return JournalError(
+        f"run {row.run} is in the hands of another process: {row.owner}",
+        code="run-leased",
+        hint=f"stop that one, or wait: its lease ends in {max(0.0, row.until - now):.0f} s"
+        " unless it is renewed",
+    )
+
+
+def _unwritable(path: Path, why: str) -> JournalError:
+    return JournalError(
+        f"the journal {path} cannot be used: {why}",
+        code="journal-unwritable",
+        hint="choose another file with --journal FILE, or none with --no-journal",
+    )
+
+
+def _full(path: Path, why: str) -> JournalError:
+    return JournalError(
+        f"there is no room left for the journal {path}: {why}",
+        code="journal-full",
+        hint="make room, then resume the run: what it has done is in the journal",
+    )
+
+
+def _locked(path: Path, why: str) -> JournalError:
+    return JournalError(
+        f"another process holds the journal {path}: {why}",
+        code="journal-locked",
+        hint="find the process that has it open for so long, or choose another file with --journal",
+    )
+
+
+def _broken_file(path: Path, why: str) -> JournalError:
+    return damaged(f"{path}: {why}")
+
+
+def _foreign(path: Path, why: str = "") -> JournalError:
+    said = f" ({why})" if why else ""
+    return JournalError(
+        f"{path} is no journal of heddle's{said}",
+        code="journal-damaged",
+        hint="choose another file with --journal; if this was a journal, bring it back from a copy",
+    )
+
+
+_FAULTS: dict[int, Callable[[Path, str], JournalError]] = {
+    sqlite3.SQLITE_FULL: _full,
+    sqlite3.SQLITE_BUSY: _locked,
+    sqlite3.SQLITE_LOCKED: _locked,
+    sqlite3.SQLITE_CORRUPT: _broken_file,
+    sqlite3.SQLITE_NOTADB: _foreign,
+}

@@ -1,0 +1,216 @@
+"""The writer: the events of one log, as frames in a store.
+
+    log ──cursor──▶ frames ──one append at a time──▶ store
+                                │
+    durable(seq) ◀──sync────────┘
+
+Events wait up to GROUP_S seconds for others, so that a frame has many of them. An effect waits for
+nothing but the disk: what is there is appended at once, and all that wait by then share the sync.
+While one append is in flight, what comes joins the next.
+
+A store that fails is not asked again. Whoever waits for it gets its error, and the run is told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from heddle.engine.events import RunFinished
+from heddle.engine.journal.frames import encode, frame_of, root
+from heddle.engine.journal.store import Head
+from heddle.errors import HeddleError, InternalError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from heddle.engine.journal.store import Frame, RunLease, Store
+    from heddle.engine.log import EventLog
+
+__all__ = ["GROUP_S", "LEASE_S", "Journal"]
+
+GROUP_S = 0.005
+"""Seconds that an event waits for others before they are appended together."""
+
+LEASE_S = 30.0
+"""Seconds that a lease holds; it is renewed when a third of them has passed."""
+
+_FRAME_EVENTS = 512  # a frame stays well below 32 KiB while its values are small
+
+
+class Journal:
+    """Keeps the events of a log in a store while it has the run's lease.
+
+    Call it in a running loop.
+
+    Args:
+        log: what is kept; it waits for this journal before effects.
+        store: where.
+        lease: the run's; the journal renews it, and gives it back in `aclose`.
+        head: of the frames that are in the store already.
+        seq: how many events those hold, all of which are in the log.
+        failed: told once, when nothing more can be kept: the run must stop.
+
+    Attributes:
+        error: why nothing more is kept; None while all is well.
+        syncs: how often the disk was waited for.
+    """
+
+    def __init__(
+        self,
+        log: EventLog,
+        store: Store,
+        lease: RunLease,
+        *,
+        head: Head | None = None,
+        seq: int = 0,
+        failed: Callable[[HeddleError], object] = lambda _: None,
+    ) -> None:
+        self.error: HeddleError | None = None
+        self.syncs = 0
+        self.lease = lease
+        self._log, self._store, self._failed = log, store, failed
+        self._head = head or Head(-1, root(lease.run))
+        self._appended = self._synced = seq  # events before these are in the store, on the disk
+        self._loop = asyncio.get_running_loop()
+        self._waiting: list[tuple[int, asyncio.Future[None]]] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._flushing: asyncio.Task[None] | None = None
+        self._renewing = self._loop.create_task(self._renew())
+        log.kept_by(self)
+        self._wait_for_more()
+
+    async def durable(self, seq: int) -> None:
+        """Return when all events up to `seq` would survive the loss of power.
+
+        Raises:
+            JournalError: they would not; nothing more is kept.
+        """
+        if self.error is not None:
+            raise self.error
+        if seq < self._synced:
+            return
+        done: asyncio.Future[None] = self._loop.create_future()
+        self._waiting.append((seq, done))
+        self._flush_soon()
+        await done
+
+    async def aclose(self) -> None:
+        """Make all events durable and give the lease back. What fails is in `error`."""
+        if self._log.events:
+            with suppress(HeddleError):
+                await self.durable(len(self._log.events) - 1)
+        self._log.kept_by(None)
+        if self._timer is not None:
+            self._timer.cancel()
+        self._renewing.cancel()
+        await asyncio.wait([self._renewing])
+        if self._flushing is not None:
+            await asyncio.wait([self._flushing])
+        with suppress(HeddleError):
+            await self._store.release(self.lease)
+
+    # -- when to append ----------------------------------------------------------------------
+
+    def _wait_for_more(self) -> None:
+        """Sleep until there is something to keep."""
+        if self._appended < len(self._log.events):
+            self._timer = self._loop.call_later(GROUP_S, self._flush_soon)
+        else:
+            self._log.when_grown(self._grown)
+
+    def _grown(self) -> None:
+        if self._flushing is None and self._timer is None and self.error is None:
+            self._timer = self._loop.call_later(GROUP_S, self._flush_soon)
+
+    def _flush_soon(self) -> None:
+        """Append in the next turn of the loop, so that all that comes in this one is in it."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._flushing is None and self.error is None:
+            self._flushing = self._loop.create_task(self._flush())
+
+    async def _flush(self) -> None:
+        try:
+            await self._append()
+            while self._waiting:
+                await self._append()
+        except Exception as error:
+            self._stop(error)
+        self._flushing = None
+        if self.error is None:
+            self._wait_for_more()
+
+    def _stop(self, cause: Exception) -> None:
+        if self.error is not None:
+            return
+        error = self.error = _named(cause)
+        for _, done in self._waiting:
+            if not done.done():
+                done.set_exception(error)
+        self._waiting.clear()
+        self._failed(error)
+
+    # -- appending ---------------------------------------------------------------------------
+
+    async def _append(self) -> None:
+        """All events that are there, as frames; on the disk, if somebody waits for that."""
+        end, sync = len(self._log.events), bool(self._waiting)
+        frames, large, status = self._frames(end)
+        await self._store.append(self.lease, frames, large, sync=sync, status=status)
+        if frames:
+            self._head = Head(frames[-1].number, frames[-1].hash)
+        self._appended = end
+        if sync:
+            self.syncs += 1
+            self._synced = end
+            self._tell()
+
+    def _frames(self, end: int) -> tuple[list[Frame], dict[str, bytes], str]:
+        """The events up to `end`, the large values among them, and how they end the run."""
+        frames: list[Frame] = []
+        large: dict[str, bytes] = {}
+        number, hash = self._head
+        kept = self._log.events.kept
+        for seq in range(self._appended, end, _FRAME_EVENTS):
+            entries = kept[seq : min(end, seq + _FRAME_EVENTS)]
+            body, values = encode(entries)
+            large |= values
+            number += 1
+            frame = frame_of(
+                body, number=number, seq=seq, events=len(entries), token=self.lease.token,
+                wall=time.time(), prev=hash,
+            )  # fmt: skip
+            hash = frame.hash
+            frames.append(frame)
+        last = kept[end - 1] if end else None
+        return frames, large, last.status if isinstance(last, RunFinished) else ""
+
+    def _tell(self) -> None:
+        """Those whose events are on the disk may go on."""
+        waiting, self._waiting = self._waiting, []
+        for seq, done in waiting:
+            if seq >= self._synced:
+                self._waiting.append((seq, done))
+            elif not done.done():
+                done.set_result(None)
+
+    # -- the lease ---------------------------------------------------------------------------
+
+    async def _renew(self) -> None:
+        """Keep the lease until the journal is closed."""
+        while self.error is None:
+            await asyncio.sleep(LEASE_S / 3)
+            try:
+                await self._store.renew(self.lease, LEASE_S)
+            except Exception as error:
+                self._stop(error)
+
+
+def _named(cause: Exception) -> HeddleError:
+    if isinstance(cause, HeddleError):
+        return cause
+    return InternalError(f"the journal's store raised {cause!r}")
