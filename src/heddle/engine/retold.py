@@ -1,0 +1,143 @@
+"""A run told again: its plans and its result, read from nothing but its events.
+
+For a run that is over it gives what the caller got then; for one that was stopped, or still runs,
+what there is of it. Tools and models are not needed, so the provider's share of a lower bound is
+not in it.
+
+>>> retold([]).steps
+[]
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from heddle.engine import events as ev
+from heddle.engine.result import RunError, result_of
+from heddle.engine.state import fold
+from heddle.errors import ModelError
+from heddle.plan.canonical import decode
+from heddle.plan.ir import Plan
+from heddle.plan.limits import Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from heddle.engine.events import Event
+    from heddle.engine.result import RunResult, RunStatus
+    from heddle.engine.state import RunState
+
+__all__ = ["plans_of", "retold"]
+
+
+def retold(events: Sequence[Event]) -> RunResult:
+    """What a run has given so far.
+
+    Its status is that of RunFinished; of a run that is not over, what its steps tell.
+
+    Cost: linear.
+    """
+    state = fold(events)
+    plans = plans_of(events)
+    nested = {round.round for round in state.rounds if round.parent}
+    finished = state.finished
+    created = next((event for event in events if isinstance(event, ev.RunCreated)), None)
+    result = result_of(
+        state,
+        [plan for plan in plans if plan.round not in nested],
+        events,
+        slots=(_concurrency(created), {}),
+        answer=finished.answer if finished else None,
+        error=None,
+        status=_status(finished),
+        expansions=[plan for plan in plans if plan.round in nested],
+    )
+    return result if finished is None else replace(result, error=_error(result, finished, state))
+
+
+def _concurrency(created: ev.RunCreated | None) -> int:
+    kept = created.limits.get("concurrency") if created is not None else None
+    return kept if isinstance(kept, int) else Limits().concurrency
+
+
+def _status(finished: ev.RunFinished | None) -> RunStatus | None:
+    return finished.status if finished else None  # type: ignore[return-value]  # written by us
+
+
+_EXITS = {"rejected": 3, "denied": 6, "unresolved": 7, "cancelled": 130}
+"""Exit statuses that a run's status says."""
+
+
+def _error(result: RunResult, finished: ev.RunFinished, state: RunState) -> RunError | None:
+    """The run's error, with the remedy where the steps show it."""
+    if not finished.code:
+        return None
+    seen = result.error if result.error and result.error.code == finished.code else None
+    by_model = any(call.code == finished.code for call in state.calls)
+    fault = seen or RunError(
+        finished.code, "", exit_status=ModelError.exit_status if by_model else 1
+    )
+    exit_status = _EXITS.get(finished.status, fault.exit_status)
+    return replace(fault, message=finished.message, exit_status=exit_status)
+
+
+# -- plans ---------------------------------------------------------------------------------------
+
+
+def plans_of(events: Sequence[Event]) -> list[Plan]:
+    """The plans of a run, nested ones included, as far as they came; in the order of their rounds.
+
+    A round that was begun again, because nobody saw its end, counts once.
+
+    Cost: linear.
+    """
+    plans: dict[int, Plan] = {}
+    for event in events:
+        if (apply := _APPLY.get(type(event))) is not None:
+            apply(plans, event)
+    return [plans[round] for round in sorted(plans)]
+
+
+def _proposed(plans: dict[int, Plan], event: ev.PlanProposed) -> None:
+    plans[event.round] = Plan(round=event.round, dialect=event.dialect)
+
+
+def _accepted_step(plans: dict[int, Plan], event: ev.StepAccepted) -> None:
+    plans[event.round].add(event.step)
+
+
+def _hole(plans: dict[int, Plan], event: ev.HoleOpened) -> None:
+    plan = plans[event.round]
+    if event.hole.id in plan:
+        plan.dig(event.hole)
+    else:
+        plan.add(event.hole)
+
+
+def _filled(plans: dict[int, Plan], event: ev.HoleFilled) -> None:
+    plans[event.round].fill(event.step)
+
+
+def _found(plans: dict[int, Plan], event: ev.FindingReported) -> None:
+    plans[event.round].findings.append(event.finding)
+
+
+def _accepted(plans: dict[int, Plan], event: ev.PlanAccepted) -> None:
+    plans[event.round].output = decode(event.output)
+    plans[event.round].close()
+
+
+def _rejected(plans: dict[int, Plan], event: ev.PlanRejected) -> None:
+    plans[event.round].close()
+
+
+_APPLY: dict[type[Event], Callable[[dict[int, Plan], Any], None]] = {
+    ev.PlanProposed: _proposed,
+    ev.StepAccepted: _accepted_step,
+    ev.HoleOpened: _hole,
+    ev.HoleFilled: _filled,
+    ev.FindingReported: _found,
+    ev.PlanAccepted: _accepted,
+    ev.PlanRejected: _rejected,
+}
