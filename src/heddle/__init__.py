@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from heddle.agent import Agent
+    from heddle.engine.calls import CurrentCall, current_call
     from heddle.engine.conversion import convert
     from heddle.engine.execution import check, execute, execute_sync
     from heddle.engine.result import RunResult
@@ -42,6 +43,7 @@ __all__ = [
     "BudgetExceeded",
     "Choose",
     "ConfigError",
+    "CurrentCall",
     "Finding",
     "HeddleError",
     "Input",
@@ -61,6 +63,7 @@ __all__ = [
     "ToolFailed",
     "check",
     "convert",
+    "current_call",
     "execute",
     "execute_sync",
     "parse",
@@ -69,6 +72,7 @@ __all__ = [
 
 _HOMES = {
     "heddle.agent": ["Agent"],
+    "heddle.engine.calls": ["CurrentCall", "current_call"],
     "heddle.engine.conversion": ["convert"],
     "heddle.engine.execution": ["check", "execute", "execute_sync"],
     "heddle.engine.result": ["RunResult"],

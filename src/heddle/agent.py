@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 from heddle.conversation import Conversation
 from heddle.engine.estimates import Estimates
-from heddle.engine.execution import Workshop, check, run_now
+from heddle.engine.execution import check, run_now
 from heddle.engine.joining import JoinPolicy
 from heddle.engine.log import EventLog
 from heddle.engine.slots import LocalSlots
+from heddle.engine.workshop import Workshop
 from heddle.errors import ConfigError
 from heddle.models import model_named
 from heddle.plan.dialects import parse

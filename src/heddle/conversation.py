@@ -38,10 +38,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
 
     from heddle.engine.events import Event
-    from heddle.engine.execution import Workshop
     from heddle.engine.joining import JoinPolicy
     from heddle.engine.round import Approve, Round
     from heddle.engine.state import StepState
+    from heddle.engine.workshop import Workshop
     from heddle.models.protocol import ToolCall
     from heddle.plan.dialects import Reader
     from heddle.plan.ir import Hole

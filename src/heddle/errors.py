@@ -90,7 +90,8 @@ class JournalError(HeddleError):
     `journal-locked` (waited for in vain), `journal-lost` (the connection to its server),
     `journal-damaged`, `journal-newer` (written by a later version), `journal-gap`, `run-unknown`,
     `run-exists`, `run-leased` (another process runs it), `lease-lost` (another process took it
-    over), `tools-changed`.
+    over), `tools-changed`, `run-other` (it is none of this kind), `not-unknown` (what was to be
+    resolved is not in doubt).
     """
 
     exit_status = 2

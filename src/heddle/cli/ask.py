@@ -66,7 +66,7 @@ def ask(
     from heddle.agent import Agent
     from heddle.cli.outcome import give_result
     from heddle.cli.running import carry_out
-    from heddle.engine.execution import specs_of
+    from heddle.engine.workshop import specs_of
 
     question = question_of(question)
     writable(report)

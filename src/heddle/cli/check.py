@@ -60,7 +60,7 @@ def check(
 
 def known_to(plan: Plan, tools: Sequence[Tool] | None) -> dict[str, ToolSpec]:
     """What a plan may call: these tools, or whatever it names where none were given."""
-    from heddle.engine.execution import specs_of
+    from heddle.engine.workshop import specs_of
 
     return _any_tools(plan) if tools is None else specs_of({tool.spec.name: tool for tool in tools})
 
@@ -70,7 +70,7 @@ def _any_tools(plan: Plan) -> dict[str, ToolSpec]:
 
     Tools that plans always have are what they are.
     """
-    from heddle.engine.execution import specs_of
+    from heddle.engine.workshop import specs_of
     from heddle.plan.spec import ToolSpec
 
     taken: dict[str, dict[str, object]] = {}

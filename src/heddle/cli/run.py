@@ -48,7 +48,8 @@ def run(
     """Run PLAN (a file, or - for stdin). A plan with an error finding is rejected: nothing runs."""
     from heddle.cli.outcome import give_result
     from heddle.cli.running import carry_out
-    from heddle.engine.execution import execute, specs_of
+    from heddle.engine.execution import execute
+    from heddle.engine.workshop import specs_of
 
     writable(report)
     plan = read_plan(plan_file, dialect)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from heddle.engine.execution import specs_of
+from heddle.engine.workshop import specs_of
 from heddle.plan import convert as converting
 from heddle.tools.toolbox import toolbox
 

@@ -32,6 +32,11 @@ class ItemFault(NamedTuple):
     code: str
     message: str
 
+    @property
+    def reopens(self) -> bool:
+        """Whether it is open again once what was unknown is to be resolved."""
+        return self.status == "unknown" or self.code == "upstream-unknown"
+
 
 @dataclass(slots=True)
 class MapState:
@@ -95,6 +100,24 @@ class MapState:
             self.values[index] = default
         elif code not in HARMLESS:
             self.lacking += 1
+
+    def learned(self, index: int, value: Any) -> bool:
+        """An element whose outcome was unknown has a value after all; whether it was unknown."""
+        fault = self.faults.get(index)
+        if fault is None or fault.status != "unknown":
+            return False
+        del self.faults[index]
+        self.lacking -= 1
+        self.given += 1
+        self.values[index] = value
+        return True
+
+    def reopen(self) -> None:
+        """Its elements are open again where they were unknown, or skipped for what was."""
+        again = [i for i, fault in self.faults.items() if fault.reopens]
+        for index in again:
+            del self.faults[index]
+        self.lacking -= len(again)
 
     def _stop(self, index: int, at: float) -> None:
         started = self.running.pop(index, None)

@@ -5,9 +5,9 @@ event is an immutable tuple; `at` counts seconds from the start of the run on th
 Its sequence number is its position in the log. Fields that a later floor fills (labels, leases,
 ceiling) may be empty.
 
-Invariant: a step has one StepEnded, and after it no event but LateResult and UnknownResolved. An
-element of a map that gives a value has one StepResult; one that ends otherwise has one
-ElementEnded, unless the whole map was stopped before the element began.
+Invariant: a step has one StepEnded, and after it no event but LateResult and UnknownResolved, until
+StepReopened takes that end back. An element of a map that gives a value has one StepResult; one
+that ends otherwise has one ElementEnded, unless the whole map was stopped before the element began.
 """
 
 from __future__ import annotations
@@ -62,6 +62,7 @@ __all__ = [
     "StepError",
     "StepIntent",
     "StepReady",
+    "StepReopened",
     "StepResult",
     "StepStarted",
     "StepUnknown",
@@ -183,12 +184,14 @@ class PlanProposed(NamedTuple):
 
     Attributes:
         parent: the step that expands it; "" for a plan of the run itself.
+        element: the element of that step, where it is a map.
     """
 
     at: float
     round: int
     dialect: str
     parent: str = ""
+    element: int | None = None
 
 
 class StepAccepted(NamedTuple):
@@ -351,9 +354,10 @@ class StepUnknown(NamedTuple):
 
 
 class LateResult(NamedTuple):
-    """An attempt that was given up gave a value after all; it is recorded and not used.
+    """An attempt that was given up gave a value after all.
 
-    One that failed after it had asked models gives no value, and what they counted. Usage and cost
+    That of a write which is unknown says that it is done; any other is recorded and not used. One
+    that failed after it had asked models gives no value, and what they counted. Usage and cost
     are those of StepResult.
     """
 
@@ -367,13 +371,29 @@ class LateResult(NamedTuple):
 
 
 class UnknownResolved(NamedTuple):
-    """A probe, a person or a policy says what became of a write."""
+    """A probe, a person or a policy says what became of a write.
+
+    Attributes:
+        by: "probe", "human" or "policy".
+        outcome: "done": StepResult follows with what it gave; "not-done": it has not happened, and
+            is tried again; "failed": it counts as failed, and is not tried again.
+    """
 
     at: float
     step: str
     by: str
     outcome: str
     element: int | None = None
+
+
+class StepReopened(NamedTuple):
+    """How a step ended is taken back, since a write that was unknown is to be resolved.
+
+    It is the write itself, or was skipped because of it; elements that have a value keep it.
+    """
+
+    at: float
+    step: str
 
 
 class MapExpanded(NamedTuple):
@@ -505,6 +525,7 @@ Event: TypeAlias = (
     | StepUnknown
     | LateResult
     | UnknownResolved
+    | StepReopened
     | MapExpanded
     | ElementEnded
     | SpeculationStarted

@@ -24,8 +24,8 @@ from heddle.plan.findings import Finding
 from heddle.plan.ir import Plan
 
 if TYPE_CHECKING:
-    from heddle.engine.execution import Workshop
     from heddle.engine.gate import Gate
+    from heddle.engine.workshop import Workshop
     from heddle.plan.dialects import Reader
 
 __all__ = ["Expander"]

@@ -102,6 +102,7 @@ class RunState:
     """Everything that the events say so far.
 
     Attributes:
+        kind: "plan" or "agent", where the run can be gone on with.
         steps: by id, in plan order, rounds one after the other.
         calls: finished model calls of the run itself.
         metered: results of steps whose tools asked models of their own accord.
@@ -111,6 +112,7 @@ class RunState:
     """
 
     run_id: str = ""
+    kind: str = ""
     strategy: str = ""
     reasons: tuple[str, ...] = ()
     rounds: list[RoundState] = field(default_factory=list[RoundState])
@@ -146,6 +148,23 @@ class RunState:
         """The plan of that round; the last one where there is none of that number."""
         found = (item for item in reversed(self.rounds) if item.round == round)
         return next(found, self.rounds[-1])
+
+    def is_cut_off(self, round: RoundState) -> bool:
+        """Whether a plan was being written, or stands in such a one, and will not be gone on with.
+
+        One that came out as a result is gone on with, as long as the step that it came from is.
+        """
+        if not round.parent:
+            return round.closed_s is None
+        return round.parent not in self.steps or self.is_cut_off(
+            self.numbered(self.steps[round.parent].round)
+        )
+
+    def forget(self, round: RoundState) -> None:
+        """Take a plan back, with all of its steps."""
+        self.rounds.remove(round)
+        for step in self.of_round(round.round):
+            del self.steps[step.id]
 
     def of_round(self, round: int) -> list[StepState]:
         """The steps of one round, in plan order."""
@@ -187,6 +206,21 @@ def fold(events: Iterable[Event]) -> RunState:
 
 def _created(state: RunState, event: ev.RunCreated) -> None:
     state.run_id = event.run_id
+    state.kind = event.config.get("kind", "")
+
+
+def _leased(state: RunState, _: ev.LeaseTaken) -> None:
+    """What was cut off, if anything was: nobody waits for it any more."""
+    state.asking.clear()
+    state.finished = None
+    if state.kind != "plan":  # a plan that was handed over is still there
+        for round in [round for round in state.rounds if state.is_cut_off(round)]:
+            state.forget(round)
+    for step in state.steps.values():
+        if step.status in ("ready", "running"):
+            step.status = "waiting"
+            if step.map is not None:
+                step.map.running.clear()
 
 
 def _strategy(state: RunState, event: ev.StrategyChosen) -> None:
@@ -279,6 +313,21 @@ def _result(state: RunState, event: ev.StepResult) -> None:
 def _late(state: RunState, event: ev.LateResult) -> None:
     if event.usage is not None:
         state.metered.append(event)
+    step = state.steps[event.step]
+    if step.status != "unknown":
+        return
+    if event.element is None or step.map is None:
+        step.value = event.value
+    elif not step.map.learned(event.element, event.value) or not step.map.whole:
+        return
+    step.status, step.code, step.message = "done", "", ""
+
+
+def _reopened(state: RunState, event: ev.StepReopened) -> None:
+    step = state.steps[event.step]
+    step.status, step.code, step.message, step.finished_s = "waiting", "", "", None
+    if step.map is not None:
+        step.map.reopen()
 
 
 def _error(state: RunState, event: ev.StepError) -> None:
@@ -321,6 +370,7 @@ def _joined(state: RunState, event: ev.JoinResult) -> None:
 
 _APPLY: dict[type[Event], Callable[[RunState, Any], None]] = {
     ev.RunCreated: _created,
+    ev.LeaseTaken: _leased,
     ev.StrategyChosen: _strategy,
     ev.CancelRequested: _cancelled,
     ev.RunFinished: _finished,
@@ -337,6 +387,7 @@ _APPLY: dict[type[Event], Callable[[RunState, Any], None]] = {
     ev.StepStarted: _started,
     ev.StepResult: _result,
     ev.LateResult: _late,
+    ev.StepReopened: _reopened,
     ev.StepError: _error,
     ev.StepEnded: _ended,
     ev.ModelStarted: _asked,

@@ -1,0 +1,345 @@
+"""The workshop: the parts of one run, wired.
+
+A complete plan is run in one (`execution`), and so are all rounds of an agent (`conversation`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import uuid
+from dataclasses import asdict
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from heddle.engine.asking import Asker
+from heddle.engine.events import (
+    RunCreated,
+    RunFinished,
+)
+from heddle.engine.executor import LocalExecutor
+from heddle.engine.expanding import Expander
+from heddle.engine.log import EventLog
+from heddle.engine.result import RunError, batched, result_of
+from heddle.engine.round import Round, cone, output_ids, sinks
+from heddle.engine.scheduler import Scheduler
+from heddle.engine.slots import LocalSlots
+from heddle.engine.state import fold
+from heddle.errors import ConfigError, ToolFailed
+from heddle.plan import verify
+from heddle.plan.canonical import hash_of
+from heddle.plan.ir import Plan, Ref
+from heddle.plan.limits import Limits
+from heddle.tools.builtin.compute import compute
+from heddle.tools.builtin.expand import EXPAND_SPEC
+from heddle.tools.builtin.later import later
+from heddle.tools.builtin.llm import LLM_SPEC, llm_tool
+from heddle.tools.values import dumper
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from heddle.engine.estimates import Estimates
+    from heddle.engine.executor import Executor
+    from heddle.engine.gate import Gate
+    from heddle.engine.result import RunResult, RunStatus
+    from heddle.engine.round import Approve
+    from heddle.engine.slots import Slots
+    from heddle.models.protocol import Model
+    from heddle.plan.findings import Finding
+    from heddle.plan.ir import Step
+    from heddle.plan.spec import ToolSpec
+    from heddle.tools.function import Tool
+
+__all__ = ["Workshop", "specs_of"]
+
+
+_LANGUAGE = {tool.spec.name: tool for tool in (compute, later)}
+"""Tools that are part of the language: every plan may call them."""
+
+
+class Workshop:
+    """The parts of one run, wired: log, slots, executor, scheduler and whoever asks models.
+
+    Use it as an asynchronous context manager: leaving it stops everything that still runs.
+
+    Args:
+        tools: by name.
+        models: by role; the role "" stands for all others.
+        limits: bounds of the run.
+        inputs: the caller's data; JSON values.
+        slots: allowances shared with other runs; the run's own by default.
+        estimates: durations learned by other runs.
+        log: takes the events.
+        question: for the record.
+        seed: of what the run leaves to chance, which is how long it waits; drawn by default.
+
+    Raises:
+        ConfigError: an input that has no JSON form.
+    """
+
+    def __init__(
+        self,
+        tools: Mapping[str, Tool],
+        *,
+        models: Mapping[str, Model] | None = None,
+        limits: Limits | None = None,
+        inputs: Mapping[str, Any] | None = None,
+        slots: Slots | None = None,
+        estimates: Estimates | None = None,
+        log: EventLog | None = None,
+        executor: Executor | None = None,
+        question: str = "",
+        seed: int | None = None,
+    ) -> None:
+        self.limits = limits or Limits()
+        self.seed = random.getrandbits(32) if seed is None else seed
+        self.inputs = _plain_inputs(inputs or {})
+        self.log = log or EventLog()
+        self.run_id = uuid.uuid4().hex[:12]
+        self.plans: list[Plan] = []
+        self.expansions: list[Plan] = []  # that came out as results, in the order of their rounds
+        self.approve: Approve | None = None  # the one who was asked last
+        self._asking = asyncio.Lock()  # whoever approves is asked for one plan at a time
+        self.ceiling: Gate | None = None  # the write gate of the run's first plan
+        self._rounds = 0
+        self._until: float | None = None  # loop time at which what runs is ended
+        worker = (models or {}).get("worker") or (models or {}).get("")
+        self.tools = {**_LANGUAGE, **tools}
+        if worker is not None and LLM_SPEC.name not in self.tools:
+            stall_s = self.limits.stall_timeout_s
+            self.tools[LLM_SPEC.name] = llm_tool(worker, stall_timeout_s=stall_s)
+        self.specs = specs_of(self.tools)
+        if LLM_SPEC.name not in self.tools:
+            del self.specs[LLM_SPEC.name]  # nobody to ask: no plan may call it
+        self.slots = slots or LocalSlots(self.limits.per_provider, self.limits.requests_per_minute)
+        self._own = (
+            None if executor else LocalExecutor(self.tools, threads=self.limits.sync_threads)
+        )
+        self.log.emit(self._created(question))
+        self.scheduler = Scheduler(
+            self.specs,
+            executor or self._own,  # type: ignore[arg-type]  # one of the two is there
+            self.log,
+            limits=self.limits,
+            slots=self.slots,
+            inputs=self.inputs,
+            estimates=estimates,
+            run_id=self.run_id,
+            seed=self.seed,
+        )
+        self.scheduler.expand_with(Expander(self).expand)
+        self.asker = Asker(models or {}, self.log, self.slots, self.limits.stall_timeout_s)
+
+    def _created(self, question: str) -> RunCreated:
+        manifest = [
+            [spec.name, spec.description, dict(spec.parameters), spec.effect]
+            for spec in self.specs.values()
+        ]
+        return RunCreated(
+            self.log.now(),
+            self.run_id,
+            hash_of(question),
+            {},
+            asdict(self.limits),
+            {},
+            hash_of(manifest),
+            _version(),
+            self.seed,
+        )
+
+    async def __aenter__(self) -> Workshop:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.scheduler.close()
+        if self._own is not None:
+            self._own.close()
+
+    @property
+    def next_round(self) -> int:
+        """The number that the next round gets."""
+        return self._rounds + 1
+
+    def claim_round(self) -> int:
+        """A number that no other round has or gets."""
+        self._rounds += 1
+        return self._rounds
+
+    def begin(
+        self,
+        plan: Plan,
+        *,
+        bounded: bool,
+        earlier: Mapping[str, Any] | None = None,
+        parent: str = "",
+    ) -> Round:
+        """Begin a round.
+
+        Args:
+            plan: an empty plan, to be filled.
+            bounded: whether the size bounds hold: they do for what a model wrote.
+            earlier: declared result schemas of earlier rounds' steps, by id.
+            parent: the step that expands the plan; "" for a plan of the run itself.
+        """
+
+        def verifier() -> verify.Verifier:
+            return verify.Verifier(
+                self.specs,
+                limits=self.limits if bounded else None,
+                inputs=self.inputs.keys(),
+                earlier=earlier,
+            )
+
+        (self.expansions if parent else self.plans).append(plan)
+        self._rounds = max(self._rounds, plan.round)
+        limits = self.limits
+        round = Round(
+            plan, verifier, self.scheduler, self.log, limits.max_holes,
+            limits.max_width if bounded else None, parent,
+        )  # fmt: skip
+        self.ceiling = self.ceiling or round.gate
+        return round
+
+    def deadline(self, seconds: float | None) -> None:
+        """End what runs so many seconds from now; None for never."""
+        if seconds is not None:
+            self._until = asyncio.get_running_loop().time() + max(0.0, seconds)
+            self.scheduler.at(
+                max(0.0, seconds),
+                lambda: self.scheduler.cancel("the run's time is up", code="deadline", final=True),
+            )
+
+    async def release(self, round: Round, approve: Approve | None) -> None:
+        """Let a round's effects start once they are approved; nobody is asked past the deadline."""
+        self.approve = approve
+        watch = asyncio.timeout_at(self._until)
+        try:
+            async with watch:
+                await round.release(approve and self._in_turn(approve))
+        except TimeoutError:
+            if not watch.expired():
+                raise
+
+    def _in_turn(self, approve: Approve) -> Approve:
+        async def ask(plan: Plan, effects: Sequence[Step]) -> bool:
+            async with self._asking:
+                answer = approve(plan, effects)
+                return answer if isinstance(answer, bool) else await answer
+
+        return ask
+
+    def may_change(self, step: Step) -> bool:
+        """Whether a step may change the world; one that expands a plan may where the ceiling does.
+
+        Cost: linear in the first plan, for a step that expands one.
+        """
+        if step.tool != EXPAND_SPEC.name:
+            return self.specs[step.tool].effectful
+        return any(self.specs[first.tool].effectful for first in self.plans[0].steps)
+
+    async def wait_for_output(self, plan: Plan) -> None:
+        """Wait for what the plan's output and its effects need; stop the rest, which nobody needs.
+
+        A plan without output needs all of its steps.
+        """
+        goals = output_ids(plan)
+        if plan.output is None or not goals:
+            await self.scheduler.wait([step.id for step in plan.steps])
+            return
+        effects = [step.id for step in plan.steps if self.may_change(step)]
+        await self.scheduler.wait(cone(plan, [*goals, *effects]))
+        if not self.scheduler.idle:
+            self.scheduler.cancel("the answer needs no more", code="not-needed")
+
+    def output(self, plan: Plan) -> Any:
+        """The plan's answer by its own rule: its output, or the value of its only sink, or None.
+
+        It is None also where a step that the output refers to has no value: that step says why.
+
+        Raises:
+            ToolFailed: the output cannot be rendered; a path in it leads nowhere (`bad-path`).
+        """
+        value = plan.output
+        if value is None:
+            ends = sinks(plan)
+            value = Ref(ends[0]) if len(ends) == 1 else None
+        try:
+            return self.scheduler.render(value)
+        except KeyError:
+            return None
+        except ToolFailed as error:
+            raise ToolFailed(
+                f"the plan's output: {error.message}",
+                code=error.code,
+                hint=error.hint or "refer to a part that the result has, or to the whole of it",
+            ) from None
+
+    def _allowances(self) -> dict[str, list[tuple[str, int]]]:
+        """By tool, the slots that its calls share with others."""
+        found: dict[str, list[tuple[str, int]]] = {}
+        for name, spec in self.specs.items():
+            own = self.limits.per_tool.get(name, spec.concurrency)
+            shared = self.limits.per_provider.get(spec.provider)
+            found[name] = [("tool:" + name, own)] if own else []
+            found[name] += [("provider:" + spec.provider, shared)] if shared else []
+        return found
+
+    def finish(
+        self,
+        answer: Any,
+        error: RunError | None = None,
+        status: RunStatus | None = None,
+        findings: Sequence[Finding] = (),
+    ) -> RunResult:
+        """Say that the run is over, and read its result from its events."""
+
+        def read() -> RunResult:
+            return result_of(
+                fold(self.log.events), self.plans, self.log.events,
+                slots=(self.limits.concurrency, self._allowances()), together=batched(self.specs),
+                answer=answer, error=error, status=status, findings=findings,
+                expansions=self.expansions,
+            )  # fmt: skip
+
+        now = read()
+        code, message = (now.error.code, now.error.message) if now.error else ("", "")
+        self.log.emit(RunFinished(self.log.now(), now.status, answer, code, message))
+        return read()
+
+
+def _plain_inputs(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The caller's data as JSON, by the rules for what tools return; our own copy.
+
+    Cost: linear in the data.
+
+    Raises:
+        ConfigError: an input that has no JSON form.
+    """
+    found: dict[str, Any] = {}
+    for name, value in inputs.items():
+        try:
+            found[name] = dumper(f"input {name!r}", Any)(value)
+        except ToolFailed as error:
+            raise ConfigError(
+                error.message,
+                code="bad-input",
+                hint="pass text, numbers, true, false, None, and lists and dicts of them",
+            ) from None
+    return found
+
+
+def specs_of(tools: Mapping[str, Tool]) -> dict[str, ToolSpec]:
+    """What the verifier sees of these tools, and of those that are always known."""
+    known = {LLM_SPEC.name: LLM_SPEC, EXPAND_SPEC.name: EXPAND_SPEC}
+    return known | {name: tool.spec for name, tool in {**_LANGUAGE, **tools}.items()}
+
+
+@cache
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("heddle-run")
+    except PackageNotFoundError:
+        return "unknown"
