@@ -59,6 +59,10 @@ class Outcomes(Protocol):
         """The attempt was ended from outside."""
         ...
 
+    def late(self, node: Node, value: Any) -> None:
+        """An attempt that had been given up gave a value after all."""
+        ...
+
     def broken(self, error: BaseException) -> None:
         """A worker itself failed: a bug of ours."""
         ...
@@ -245,6 +249,7 @@ class Attempts:
         self._log.emit(
             LateResult(self._now(), node.id, node.attempt, value, node.element, usage, cost)
         )  # fmt: skip
+        self._outcomes.late(node, value)
 
     def _begin(self, node: Node, step: Step) -> float:
         """The attempt begins: say so, and set its deadline."""

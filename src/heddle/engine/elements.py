@@ -101,16 +101,14 @@ class MapState:
         elif code not in HARMLESS:
             self.lacking += 1
 
-    def learned(self, index: int, value: Any) -> bool:
-        """An element whose outcome was unknown has a value after all; whether it was unknown."""
+    def learned(self, index: int, value: Any) -> None:
+        """A call that had been given up has a value after all; it counts if it was unknown."""
         fault = self.faults.get(index)
-        if fault is None or fault.status != "unknown":
-            return False
-        del self.faults[index]
-        self.lacking -= 1
-        self.given += 1
-        self.values[index] = value
-        return True
+        if fault is not None and fault.status == "unknown":
+            del self.faults[index]
+            self.lacking -= 1
+            self.given += 1
+            self.values[index] = value
 
     def reopen(self) -> None:
         """Its elements are open again where they were unknown, or skipped for what was."""

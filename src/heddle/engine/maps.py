@@ -265,6 +265,19 @@ class Maps:
         self._owner.tell_followers(element)
         self._settle(run, index, status, code, message)
 
+    def late(self, element: Element, value: Any) -> None:
+        """A call that had been given up gave a value after all: a write is known to be done."""
+        run, index = element.map, element.element
+        assert run is not None
+        fault = run.faults.get(index)
+        if fault is None or fault.status != "unknown":
+            return
+        del run.faults[index]
+        run.values[index] = value
+        run.states[index] = HAS
+        if run.node.status == "unknown" and run.whole:
+            run.node.status = "done"
+
     def _settle(self, run: MapRun, index: int, status: Status, code: str, message: str) -> None:
         """An element has no value of its own: it takes the default if it failed, or is null."""
         step = run.node.step

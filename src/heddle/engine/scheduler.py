@@ -138,6 +138,7 @@ class Scheduler:
         self._expand_spec = specs.get(EXPAND_SPEC.name)
         self._unfinished = 0
         self._endings: list[Ending] = []
+        self._late: list[tuple[Node, Any]] = []
         self._at = 0.0  # when what is happening now happened: one reading for all its events
         self._waiters = Waiters(self._nodes)
         self._awaited = self._waiters.some
@@ -268,6 +269,7 @@ class Scheduler:
     def hold(self) -> Gate:
         """Another plan begins to arrive: its effects wait for a `release` of this gate."""
         self._gate = Gate(self._resources)
+        self._learn_late()
         self._sharing.world_changed()
         self._queue.unrank()
         return self._gate
@@ -457,6 +459,22 @@ class Scheduler:
             self._log.emit(StepUnknown(self._at, node.id, node.attempt, code))
             status = "unknown"
         self._end(node, status, code)
+
+    def late(self, node: Node, value: Any) -> None:
+        """A call that had been given up gave a value after all: a write is known to be done.
+
+        Plans to come may use it; this one goes on as it has begun, however late the value is.
+        """
+        if node.spec is not None and node.spec.effect == "write":
+            self._late.append((node, value))
+
+    def _learn_late(self) -> None:
+        for node, value in self._late:
+            if node.element is not None:
+                self._maps.late(cast("Element", node), value)
+            elif node.status == "unknown":
+                node.status, node.value = "done", value
+        self._late.clear()
 
     def broken(self, error: BaseException) -> None:
         """A worker failed: whoever waits is told."""

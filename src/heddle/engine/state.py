@@ -314,12 +314,12 @@ def _late(state: RunState, event: ev.LateResult) -> None:
     if event.usage is not None:
         state.metered.append(event)
     step = state.steps[event.step]
-    if step.status != "unknown":
+    if event.element is not None and step.map is not None:
+        step.map.learned(event.element, event.value)
+    if step.status != "unknown" or not (step.map is None or step.map.whole):
         return
-    if event.element is None or step.map is None:
+    if step.map is None:
         step.value = event.value
-    elif not step.map.learned(event.element, event.value) or not step.map.whole:
-        return
     step.status, step.code, step.message = "done", "", ""
 
 
