@@ -136,8 +136,9 @@ def _set_apart(rows: list[Any], body: bytes) -> Encoded:
 
 def _places(row: Any) -> Iterable[tuple[str, Any]]:
     """The fields of an event's JSON, each with its place there."""
-    if row.__class__ is dict:
-        return [(name, name) for name in row if name not in _HEAD]
+    if isinstance(row, dict):
+        names = cast("list[str]", list(row))  # pyright: ignore[reportUnknownArgumentType]
+        return [(name, name) for name in names if name not in _HEAD]
     return zip(_FIELDS[row[0]], count(1), strict=False)
 
 

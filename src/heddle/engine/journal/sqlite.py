@@ -31,8 +31,11 @@ if TYPE_CHECKING:
 __all__ = ["SQLiteStore"]
 
 VERSION = 1
+_NEEDED = (3, 37)  # strict tables
 _APPLICATION = 0x6865646A  # "hedj", in the file's header: `file` and we know it by that
 _BATCH = 64  # frames that are read at once
+_LOG_BYTES = 4 * 1024 * 1024  # of changes, after which they go from SQLite's log to its tables
+_CHANGE_BYTES = 4 * 4096  # what a change writes besides its frames, about
 
 _TABLES = """
 CREATE TABLE runs (
@@ -68,6 +71,7 @@ class SQLiteStore:
         self._connection: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None  # device and number of the file that is open
         self._synced: bool | None = None
+        self._logged = 0  # bytes in SQLite's log, about
         self._broken: JournalError | None = None
 
     # -- the protocol: each method is one call in the thread ---------------------------------
@@ -187,6 +191,7 @@ class SQLiteStore:
                 "INSERT INTO frames VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 [(lease.run, *frame) for frame in frames],
             )
+            self._logged += sum(map(len, large.values())) + sum(len(each.body) for each in frames)
             head = (frames[-1].number, frames[-1].hash) if frames else row.head or (None, None)
             db.execute(
                 "UPDATE runs SET head = ?, hash = ?, updated = ?, status = ? WHERE run = ?",
@@ -273,6 +278,17 @@ class SQLiteStore:
                 if db.in_transaction:
                     db.execute("ROLLBACK")
                 raise
+            self._fold(db)
+
+    def _fold(self, db: sqlite3.Connection) -> None:
+        """Bring the changes from the log to the tables, now and then.
+
+        SQLite would do so by itself, and keep to itself that the disk failed.
+        """
+        self._logged += _CHANGE_BYTES
+        if self._logged > _LOG_BYTES:
+            db.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            self._logged = 0
 
     @contextmanager
     def _look(self) -> Generator[sqlite3.Connection]:
@@ -292,12 +308,15 @@ class SQLiteStore:
         return self._connection
 
     def _opened(self) -> sqlite3.Connection:
+        if sqlite3.sqlite_version_info < _NEEDED:
+            raise _unwritable(self.path, f"SQLite {sqlite3.sqlite_version} is too old for it")
         _make_private(self.path)
         db = sqlite3.connect(
             self.path, timeout=self._wait_s, isolation_level=None, check_same_thread=False
         )
         try:
             db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA wal_autocheckpoint = 0")
             self._prepare(db)
         except BaseException:
             db.close()
