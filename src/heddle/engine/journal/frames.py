@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from itertools import count
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from heddle.engine.events import ENDED, FREQUENT, READY, RESULT, SCHEMA, STARTED, TERMINAL
@@ -134,12 +133,12 @@ def _set_apart(rows: list[Any], body: bytes) -> Encoded:
     )
 
 
-def _places(row: Any) -> Iterable[tuple[str, Any]]:
+def _places(row: Any) -> list[tuple[str, Any]]:
     """The fields of an event's JSON, each with its place there."""
     if isinstance(row, dict):
-        names = cast("list[str]", list(row))  # pyright: ignore[reportUnknownArgumentType]
-        return [(name, name) for name in names if name not in _HEAD]
-    return zip(_FIELDS[row[0]], count(1), strict=False)
+        return [(name, name) for name in cast("dict[str, Any]", row) if name not in _HEAD]
+    fields = _FIELDS[cast("Sequence[Any]", row)[0]]
+    return list(zip(fields, range(1, len(fields) + 1), strict=True))
 
 
 def _with(row: Any, key: Any, value: Any) -> Any:

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import os
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -55,11 +54,11 @@ def open_store(place: Place) -> Store:
 
 def _postgres(url: str) -> Store:
     try:
-        postgres = import_module("heddle.engine.journal.postgres")
+        from heddle.engine.journal.postgres import PostgresStore
     except ImportError as error:
         raise ConfigError(
             "a journal on a PostgreSQL server needs asyncpg, which is not installed",
             code="missing-extra",
             hint="pip install 'heddle-run[postgres]'",
         ) from error
-    return postgres.PostgresStore(url)
+    return PostgresStore(url)
