@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import subprocess
+import sys
 from contextlib import asynccontextmanager
 
 import pytest
@@ -176,6 +178,55 @@ def test_leases_end_by_the_server_s_clock(postgres, monkeypatch):
             assert 50 < row.until - now <= 60
 
     run(main)
+
+
+HOLDER = """
+import asyncio, sys
+from heddle.engine.journal.owners import this_process
+from heddle.engine.journal.postgres import PostgresStore
+from heddle.errors import JournalError
+
+async def main():
+    store = PostgresStore(sys.argv[1])
+    try:
+        lease = await store.lease("r", this_process(), 3600)
+        print("won", lease.token, flush=True)
+    except JournalError as error:
+        print(error.code, flush=True)
+    sys.stdin.read()
+
+asyncio.run(main())
+"""
+
+
+def holders(place: str, count: int) -> list[subprocess.Popen[str]]:
+    """Processes that each try to take the run, and live on."""
+    command = [sys.executable, "-c", HOLDER, place]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    return [subprocess.Popen(command, **pipes) for _ in range(count)]
+
+
+def end(processes: list[subprocess.Popen[str]]) -> None:
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def test_of_several_processes_one_gets_the_run_and_its_death_frees_it_at_once(postgres):
+    place = postgres.database()
+
+    async def made():
+        async with opened(place) as store:
+            await store.release(await store.create("r", "", OWNER, 30))
+
+    asyncio.run(made())
+    for token in (2, 3):  # the second time nothing has given the run back
+        processes = holders(place, 3)
+        try:
+            said = sorted(process.stdout.readline().strip() for process in processes)
+        finally:
+            end(processes)
+        assert said == ["run-leased", "run-leased", f"won {token}"]
 
 
 # -- the server goes away ------------------------------------------------------------------------
