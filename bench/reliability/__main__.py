@@ -22,7 +22,9 @@ from bench.reliability.figure import Figure, line
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-CAMPAIGNS: dict[str, str] = {}
+CAMPAIGNS: dict[str, str] = {
+    "databases": "what durability costs, on SQLite and on PostgreSQL",
+}
 """Every campaign: the name of its module in this package, and what it does in a line."""
 
 

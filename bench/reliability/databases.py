@@ -1,8 +1,8 @@
 """What durability costs, on SQLite and on PostgreSQL side by side.
 
 The disk is waited for in each of them (PostgreSQL with fsync on, whatever the tests' server does).
-Appends are what a run does: one frame of eight events. `effects per sync` runs the real writer: many
-effects ask for durability at once, and share it.
+Appends are what a run does: one frame of eight events. `effects per sync` runs the real writer:
+many effects ask for durability at once, and share it.
 """
 
 from __future__ import annotations
@@ -127,7 +127,8 @@ async def _effects(store: Store, count: int) -> list[Figure]:
     journal = Journal(log, store, await _run(store, "effects"))
 
     async def effect() -> None:
-        await log.durable(log.emit(StepReady(step="1", at=0.0)))
+        log.emit(StepReady(log.now(), "1"))
+        await log.durable(len(log.events) - 1)
 
     async def lane(effects: int) -> None:
         for _ in range(effects):
