@@ -31,6 +31,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "convert": ("heddle.cli.convert", "Write a plan in another dialect."),
     "compare": ("heddle.cli.compare", "Strategies side by side on questions with answers."),
     "export": ("heddle.cli.export", "Data made of plans and answers: chains, training rows."),
+    "runs": ("heddle.cli.runs", "List runs: what became of them, and how to go on."),
+    "show": ("heddle.cli.show", "Show a run by its journal."),
+    "audit": ("heddle.cli.audit", "Hold a run's journal against its promises."),
     "tools": ("heddle.cli.tools", "Show tools as plans see them."),
     "doctor": ("heddle.cli.doctor", "Say what is there, what is missing, and what that means."),
 }

@@ -14,7 +14,7 @@ from heddle.errors import HeddleError
 if TYPE_CHECKING:
     from heddle.engine.result import RunResult, StepOutcome
 
-__all__ = ["give_result", "peak_in_flight"]
+__all__ = ["give_answer", "give_result", "peak_in_flight", "say_outcome"]
 
 _MOST_ROWS = 60
 
@@ -36,16 +36,22 @@ def give_result(
     if as_json:
         give_json(result.to_json())
         return status
-    if not quiet and result.steps:
-        _say_steps(result.steps)
-        say(_figures(result))
-    if not quiet and result.strategy:
-        say(f"strategy {result.strategy}: {'; '.join(result.reasons)}")
-    if not quiet and result.usage.model_calls:
-        say(_usage(result))
-    _give_answer(result)
+    if not quiet:
+        say_outcome(result, stdout=False)
+    give_answer(result)
     _say_error(result)
     return status
+
+
+def say_outcome(result: RunResult, *, stdout: bool = True) -> None:
+    """Steps, figures, the strategy and what models were asked, as lines for people."""
+    if result.steps:
+        _say_steps(result.steps, stdout=stdout)
+        say(_figures(result), stdout=stdout)
+    if result.strategy:
+        say(f"strategy {result.strategy}: {'; '.join(result.reasons)}", stdout=stdout)
+    if result.usage.model_calls:
+        say(_usage(result), stdout=stdout)
 
 
 def _say_error(result: RunResult) -> None:
@@ -69,7 +75,7 @@ def _written(result: RunResult, path: str) -> bool:
     return True
 
 
-def _give_answer(result: RunResult) -> None:
+def give_answer(result: RunResult) -> None:
     """The answer, or the value of each step that nothing uses."""
     if result.answer is not None:
         give(_text(result.answer))
@@ -89,7 +95,7 @@ def _text(value: Any) -> str:
 # -- steps and figures ---------------------------------------------------------------------------
 
 
-def _say_steps(steps: list[StepOutcome]) -> None:
+def _say_steps(steps: list[StepOutcome], *, stdout: bool) -> None:
     """A table of the steps; of many, those that are not done first."""
     shown = steps
     if len(steps) > _MOST_ROWS:
@@ -97,9 +103,9 @@ def _say_steps(steps: list[StepOutcome]) -> None:
     lines = table([_row(step) for step in shown], right=(2,))
     for step, line in zip(shown, lines, strict=True):
         width = len(step.status)
-        say(line[width:], label=line[:width], fg=COLOURS.get(step.status, ""))
+        say(line[width:], label=line[:width], fg=COLOURS.get(step.status, ""), stdout=stdout)
     if len(shown) < len(steps):
-        say(f"… {len(steps) - len(shown):,} more steps; --json has them all")
+        say(f"… {len(steps) - len(shown):,} more steps; --json has them all", stdout=stdout)
 
 
 def _row(step: StepOutcome) -> tuple[str, ...]:

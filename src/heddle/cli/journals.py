@@ -1,0 +1,168 @@
+"""The journal on the command line: where it is, which run is meant, and how to go on with one.
+
+A run is named by its id, by the beginning of its id, or by `last`.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import click
+
+from heddle.cli.loop import run_loop
+from heddle.errors import JournalError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterable
+
+    from heddle.engine.events import Event
+    from heddle.engine.journal.store import RunRow, Store
+    from heddle.engine.state import RunState
+
+    Given = TypeVar("Given")
+
+__all__ = ["KeptRun", "find", "go_on", "in_journal", "load", "named", "standing", "unknown_places"]
+
+place_option = click.option(
+    "--journal",
+    "place",
+    metavar="PLACE",
+    help="Where runs are kept: a file, or postgresql://…. Else $HEDDLE_JOURNAL, "
+    "else a file in your state folder.",
+)
+
+_MOST = 10_000  # runs that the beginning of an id is looked for among
+
+
+class KeptRun(NamedTuple):
+    """A run as its journal has it, verified."""
+
+    row: RunRow
+    events: list[Event]
+
+
+def named(place: str | None) -> str:
+    """The place that is meant, where none may have been said."""
+    from heddle.engine.journal.places import default_place
+
+    return place or default_place()
+
+
+def in_journal(place: str | None, work: Callable[[Store], Coroutine[Any, Any, Given]]) -> Given:
+    """What comes of some work on the store at a place, which is opened for it and closed again.
+
+    Raises:
+        ConfigError: there can be no journal at such a place.
+        JournalError: there is none, or it cannot be read.
+    """
+    from heddle.engine.journal.places import open_store
+
+    place = named(place)
+    if "://" not in place and not Path(place).exists():
+        raise JournalError(
+            f"no runs are kept at {place}",
+            code="run-unknown",
+            hint="`heddle run` and `heddle ask` keep theirs there; --journal names another place",
+        )
+
+    async def main() -> Given:
+        store = open_store(place)
+        try:
+            return await work(store)
+        finally:
+            await store.aclose()
+
+    return run_loop(main())
+
+
+async def find(store: Store, name: str) -> RunRow:
+    """The run that is meant.
+
+    Args:
+        store: where it is kept.
+        name: its id, the beginning of its id, or "last".
+
+    Raises:
+        JournalError: `run-unknown`; `run-ambiguous`, where several ids begin so.
+    """
+    if name == "last":
+        return _only(await store.runs(1), name)
+    try:
+        return await store.run(name)
+    except JournalError as error:
+        if error.code != "run-unknown":
+            raise
+    rows = await store.runs(_MOST)
+    return _only([row for row in rows if name and row.run.startswith(name)], name)
+
+
+def _only(rows: list[RunRow], name: str) -> RunRow:
+    if len(rows) == 1:
+        return rows[0]
+    if not rows:
+        raise JournalError(
+            "no run is kept here yet" if name == "last" else f"there is no run {name!r}",
+            code="run-unknown",
+            hint="`heddle runs` lists them",
+        )
+    ids = ", ".join(row.run for row in rows[:5])
+    raise JournalError(
+        f"{name!r} may be any of {len(rows)} runs: {ids}{', …' if len(rows) > 5 else ''}",
+        code="run-ambiguous",
+        hint="write more of its id",
+    )
+
+
+async def load(store: Store, row: RunRow) -> KeptRun:
+    """A run with its events.
+
+    Cost: linear in the run.
+
+    Raises:
+        JournalError: it is damaged, or was written by a later version.
+    """
+    from heddle.engine.journal.reading import read
+    from heddle.engine.record import event_of
+
+    events = [event_of(entry) async for page in read(store, row.run) for entry in page.entries]
+    return KeptRun(row, events)
+
+
+def standing(row: RunRow) -> str:
+    """A run's status for people: that of its end, else `running`, or `stopped`: nobody runs it."""
+    from heddle.engine.journal.owners import dead
+
+    if row.status != "running":
+        return row.status
+    alive = row.owner and row.until > time.time() and not dead(row.owner)
+    return "running" if alive else "stopped"
+
+
+def unknown_places(state: RunState) -> list[str]:
+    """The writes whose outcome nobody saw, as `--resolve` names them: `3`, or `3[7]` in a map."""
+    found: list[str] = []
+    for step in state.steps.values():
+        if step.status != "unknown":
+            continue
+        faults = step.map.failed_items if step.map is not None else ()
+        items = [fault.element for fault in faults if fault.status == "unknown"]
+        found += [f"{step.id}[{item}]" for item in items] or [step.id]
+    return found
+
+
+def go_on(run: str, status: str, unknown: Iterable[str], place: str | None) -> str:
+    """The command that goes on with a run; "" where there is nothing to go on with.
+
+    Args:
+        run: its id.
+        status: as `standing` says it, or its result's.
+        unknown: see `unknown_places`.
+        place: the journal's, if it was said on the command line.
+    """
+    if status not in ("stopped", "unresolved", "cancelled"):
+        return ""
+    where = f" --journal {place}" if place else ""
+    said = "".join(f" --resolve {step}=done|not-done|failed" for step in unknown)
+    return f"heddle resume {run}{where}{said}"

@@ -1,0 +1,104 @@
+"""`heddle show RUN`: what became of a run, by its journal: plans, steps, findings and answer."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from heddle.cli import options
+from heddle.cli.journals import (
+    find,
+    go_on,
+    in_journal,
+    load,
+    place_option,
+    standing,
+    unknown_places,
+)
+from heddle.cli.reading import writable
+from heddle.cli.runs import COLOURS, ago
+from heddle.cli.screen import give_json, one_line, say, say_parts
+from heddle.plan.canonical import encode
+from heddle.plan.ir import MISSING, Hole, Step
+
+if TYPE_CHECKING:
+    from heddle.cli.journals import KeptRun
+    from heddle.engine.journal.store import Store
+    from heddle.engine.result import RunResult
+    from heddle.plan.ir import Plan
+
+__all__ = ["show"]
+
+
+@click.command
+@click.argument("name", metavar="RUN")
+@place_option
+@options.report_file
+@options.as_json
+def show(name: str, place: str | None, report: str | None, as_json: bool) -> int:
+    """Show RUN (its id, the beginning of its id, or `last`), whether it is over or not."""
+    from heddle.engine.retold import retold
+
+    writable(report)
+
+    async def work(store: Store) -> KeptRun:
+        return await load(store, await find(store, name))
+
+    kept = in_journal(place, work)
+    result, status = retold(kept.events), standing(kept.row)
+    if report is not None:
+        from heddle.web.report import write_report
+
+        write_report(result, report)
+    if as_json:
+        give_json({**result.to_json(), "status": status, "run_id": kept.row.run})
+    else:
+        _say(kept, result, status, place)
+    return 0
+
+
+def _say(kept: KeptRun, result: RunResult, status: str, place: str | None) -> None:
+    from heddle.cli.findings import say_findings
+    from heddle.cli.outcome import give_answer, say_outcome
+    from heddle.engine.state import fold
+
+    row = kept.row
+    when = f"begun {ago(time.time() - row.created)} ago"
+    say_parts([(f"run {row.run}  ", "bold"), (status, COLOURS.get(status, "")), (f"  {when}", "")])
+    if row.title:
+        say(one_line(row.title, 200), stdout=True)
+    for plan in result.plans:
+        _say_plan(plan)
+        say_findings(plan.findings, plan.text, f"plan of round {plan.round}")
+    say_outcome(result)
+    following = go_on(row.run, status, unknown_places(fold(kept.events)), place)
+    if following:
+        say(f"to go on: {following}", stdout=True)
+    give_answer(result)
+
+
+def _say_plan(plan: Plan) -> None:
+    """A plan's lines, in a form that every plan has."""
+    written = f", written in {plan.dialect}" if plan.dialect else ""
+    say(f"plan of round {plan.round}{written}", stdout=True)
+    for entry in plan.entries:
+        line = entry.text if isinstance(entry, Hole) else _call(entry)
+        say(f"  {one_line(entry.id, 16)}  {one_line(line, 100)}", stdout=True)
+
+
+def _call(step: Step) -> str:
+    """A step's call as it may be read, its arguments in canonical JSON.
+
+    >>> from heddle.plan.ir import Ref
+    >>> _call(Step("2", "send", {"0": Ref("1"), "body": "hello"}))
+    'send({"$ref": "1"}, body="hello")'
+    """
+    parts = [
+        f"{'' if name.isdigit() else f'{name}='}{json.dumps(encode(value), ensure_ascii=False)}"
+        for name, value in step.args.items()
+    ]
+    over = "" if step.over is MISSING else f" over {json.dumps(encode(step.over))}"
+    return f"{step.tool}({', '.join(parts)}){over}"
