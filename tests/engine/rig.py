@@ -10,6 +10,7 @@ from heddle.engine.events import (
     Event,
     StepAccepted,
     StepEnded,
+    StepError,
     StepResult,
     StepStarted,
 )
@@ -111,7 +112,9 @@ def peak(events: Iterable[Event], among: Callable[[str], bool] = lambda _: True)
         if isinstance(event, StepStarted) and among(event.step):
             running.add((event.step, event.element))
             most = max(most, len(running))
-        elif isinstance(event, (StepResult, ElementEnded)):
+        elif isinstance(event, (StepResult, ElementEnded)) or (
+            isinstance(event, StepError) and event.retryable
+        ):
             running.discard((event.step, event.element))
         elif isinstance(event, StepEnded):
             running.discard((event.step, None))

@@ -26,6 +26,7 @@ from heddle.plan.limits import Limits
 from heddle.plan.spec import ToolSpec
 from heddle.plan.verify import Verifier, check
 from heddle.tools.builtin.compute import COMPUTE_SPEC
+from heddle.tools.builtin.expand import EXPAND_SPEC
 
 TEXT, NUMBER, FLAG = {"type": "string"}, {"type": "number"}, {"type": "boolean"}
 
@@ -626,7 +627,7 @@ def test_every_rule_has_a_known_code_of_its_own():
     assert set(judged) <= CODES.keys()
 
 
-def test_a_retry_is_refused_rather_than_ignored():
-    [finding] = check(Plan([Step("1", "price", {"ticker": "A"}, retry=2)]), TOOLS)
-    assert (finding.code, finding.severity) == ("not-runnable", "error")
-    assert check(Plan([Step("1", "price", {"ticker": "A"}, retry=0)]), TOOLS) == []
+def test_a_step_may_be_tried_again_unless_it_expands_a_plan():
+    assert check(Plan([Step("1", "price", {"ticker": "A"}, retry=2)]), TOOLS) == []
+    found = check(Plan([Step("1", "expand", {"plan": "x"}, retry=2)]), {"expand": EXPAND_SPEC})
+    assert [item.code for item in found if item.severity == "error"] == ["not-runnable"]

@@ -12,6 +12,7 @@ them `grace_s` seconds and then counts what it leaves behind.
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 
 from heddle.engine.batches import Batch, Batches
@@ -51,8 +52,16 @@ class Outcomes(Protocol):
         """The tool gave a value."""
         ...
 
-    def failed(self, node: Node, error: BaseException) -> None:
-        """The tool, or filling its arguments, raised."""
+    def failed(self, node: Node, error: BaseException, began_s: float | None = None) -> None:
+        """The tool, or filling its arguments, raised; the attempt began then, if it did."""
+        ...
+
+    def expired(self, node: Node, code: str, message: str, began_s: float) -> bool:
+        """An attempt ran out of time; whether another follows once its tool has returned."""
+        ...
+
+    def has_returned(self, node: Node) -> None:
+        """The tool of an attempt that nobody waits for has returned."""
         ...
 
     def given_up(self, node: Node, status: Status, code: str, message: str) -> None:
@@ -81,6 +90,7 @@ class Attempts:
         peak: the most that were in flight at once.
         calls: attempts that have begun.
         deadlines: the run's deadlines.
+        left_s: seconds that a step has left of its time for all attempts; asked if there is such.
         spare: called when every ready step that finds a slot has one, while `speculating`.
     """
 
@@ -99,6 +109,7 @@ class Attempts:
         self.peak = 0
         self.calls = 0
         self.spare: Callable[[], None] | None = None
+        self.left_s: Callable[[Node, float], float] = lambda node, now: math.inf
         self.speculating = False
         self.deadlines = Deadlines(log.now)
         self._call = executor.call
@@ -169,6 +180,7 @@ class Attempts:
                 continue
             node.attempt += 1
             step: Step = node.step  # type: ignore[assignment]  # only steps become ready
+            started = None
             try:
                 args = self._fill(step) if node.element is None else self._args(node, step)
                 if node.spec.effectful:  # type: ignore[union-attr]
@@ -179,7 +191,9 @@ class Attempts:
                 kept = node.status == "running"
                 self._let_go(node)
                 if kept:
-                    outcomes.failed(node, error)
+                    outcomes.failed(node, error, started)
+                else:
+                    outcomes.has_returned(node)
             else:
                 kept = node.status == "running"
                 self._let_go(node)
@@ -234,10 +248,12 @@ class Attempts:
             node.deadline = None
         failed = isinstance(value, BaseException)
         if node.status != "running":
-            if not failed:
+            if failed:
+                self._outcomes.has_returned(node)
+            else:
                 self._tell_late(node, value)
         elif failed:
-            self._outcomes.failed(node, value)
+            self._outcomes.failed(node, value, started)
         else:
             self._outcomes.succeeded(node, value, started)
 
@@ -250,6 +266,7 @@ class Attempts:
             LateResult(self._now(), node.id, node.attempt, value, node.element, usage, cost)
         )  # fmt: skip
         self._outcomes.late(node, value)
+        self._outcomes.has_returned(node)
 
     def _begin(self, node: Node, step: Step) -> float:
         """The attempt begins: say so, and set its deadline."""
@@ -258,6 +275,8 @@ class Attempts:
         node.begun = True
         self._log.emit((STARTED, started, node.id, node.attempt, node.element))
         seconds = step.timeout_s or self._timeouts[step.tool]
+        if self._limits.step_total_s is not None:
+            seconds = min(seconds or math.inf, self.left_s(node, started))
         if seconds is not None:
             node.deadline = self.deadlines.add(started + seconds, self._expire, node)
         return started
@@ -300,8 +319,14 @@ class Attempts:
 
     def _expire(self, node: Node) -> None:
         """An attempt's time is up; the step ends now, whatever its tool does."""
+        code, message = "timed-out", "the attempt ran out of time"
+        began_s = self._now() - (self.seconds(node.step) or 0.0)  # type: ignore[arg-type]
         node.deadline = None
-        self.give_up(node, "failed", "timed-out", "the attempt ran out of time")
+        if not self._outcomes.expired(node, code, message, began_s):
+            self.give_up(node, "failed", code, message)
+            return
+        self._stop(node, node.task)
+        self.pump()
 
     def give_up(self, node: Node, status: Status, code: str, message: str) -> None:
         """End a running step from outside, and ask its tool to stop."""
@@ -310,17 +335,22 @@ class Attempts:
             self.deadlines.drop(node.deadline)
             node.deadline = None
         if not node.begun:  # it holds slots, and its tool was not called yet
-            status = "skipped"
+            if node.attempt <= 1:
+                status = "skipped"
             if node in self._taken:  # its slots are for the others of its batch as well
                 task = None
             else:
                 self._let_go(node)
         self._outcomes.given_up(node, status, code, message)
+        self._stop(node, task)
+        self.pump()
+
+    def _stop(self, node: Node, task: asyncio.Task[None] | None) -> None:
+        """Ask the tool of an attempt that nobody waits for to stop, unless others wait for it."""
         if (batch := self._together.get(node)) is not None:
             task = None if batch.wanted else batch.task
         if task is not None:
             task.cancel()
-        self.pump()
 
     # -- calls that no step has asked for yet --------------------------------------------------
 
@@ -358,11 +388,13 @@ class Attempts:
         kept = node.status == "running"
         self._let_go(node)
         if kept and error is not None:
-            self._outcomes.failed(node, error)
+            self._outcomes.failed(node, error, started)
         elif kept:
             self._outcomes.succeeded(node, value, started)
         elif error is None:
             self._tell_late(node, value)
+        else:
+            self._outcomes.has_returned(node)
         self.pump_soon()
 
     async def close(self) -> int:

@@ -85,6 +85,10 @@ class MapState:
         """A call for an element began."""
         self.running[index] = at
 
+    def paused(self, index: int) -> None:
+        """A call for an element failed, and another will be made."""
+        self.running.pop(index, None)
+
     def gave(self, index: int, at: float, value: Any) -> None:
         """A call for an element gave a value."""
         self.values[index] = value

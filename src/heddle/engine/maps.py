@@ -258,7 +258,7 @@ class Maps:
         at = self._at = self._now()
         if status != "skipped":
             self._log.emit(StepError(at, element.id, attempt, code, message, index))
-            if element.spec is not None and element.spec.effect == "write":
+            if element.spec is not None and element.spec.effect == "write" and element.begun:
                 self._log.emit(StepUnknown(at, element.id, attempt, code, index))
                 status = "unknown"
         element.status = status
@@ -328,9 +328,9 @@ class Maps:
         self._at = self._now()
         live, followers = list(run.live.values()), list(run.followers)
         run.ended = True
-        began = run.left < len(run.states) or any(element.begun for element in live)
+        began = run.left < len(run.states) or any(element.attempt for element in live)
         for element in live:
-            if element.status == "ready":
+            if element.status != "running":
                 element.status = "skipped"
         for element in live:
             if element.status == "running":

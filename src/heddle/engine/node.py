@@ -34,7 +34,8 @@ class Node:
         gate: the write gate of its round.
         gates: where it needs a slot, besides the run's own.
         rank: seconds of the longest path from its start to the end, as estimated.
-        begun: whether its tool was ever called.
+        attempt: the number of the last attempt; 0 before the first.
+        begun: whether its tool was called in that one.
         task: the worker that holds slots for it.
         map: its elements, if the step is a map.
         element: the index of a map's element, which the queue and the workers take for a step.

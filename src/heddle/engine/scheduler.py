@@ -7,10 +7,12 @@ read steps start; effects wait for `release`.
 State. Every step has a `Node` with a count of inputs it still waits for:
 
     waiting ──last input──▶ ready ──slot──▶ running ──▶ done | failed | cancelled | unknown
+       │ ▲─────────── another attempt follows ──┘ │
        └──────── an input ended otherwise: skipped ──┘   (and denied, from ready)
 
 This file counts inputs and ends steps. `queue` says which ready step goes next, `attempts` calls
-its tool, `lookup` fills its arguments, `maps` runs the elements of a map.
+its tool, `retrying` has it called again, `lookup` fills its arguments, `maps` runs the elements of
+a map.
 
 Source: list scheduling by critical path (Coffman and Graham 1972); LLMCompiler's task fetching unit
 (SqueezeAILab/LLMCompiler, src/llm_compiler/task_fetching_unit.py) for dispatch while planning.
@@ -35,6 +37,7 @@ from heddle.engine.events import (
     StepUnknown,
 )
 from heddle.engine.expansions import Expansions
+from heddle.engine.faults import TIMED_OUT, fault_of
 from heddle.engine.fill import fresh
 from heddle.engine.gate import Gate
 from heddle.engine.lookup import Lookup, NothingChosen
@@ -43,6 +46,7 @@ from heddle.engine.maps import Maps
 from heddle.engine.node import Ending, Node, edges, has_value, upstream
 from heddle.engine.queue import ReadyQueue
 from heddle.engine.resources import Resources
+from heddle.engine.retrying import Retrying
 from heddle.engine.sharing import Sharing
 from heddle.engine.slots import LocalSlots
 from heddle.engine.speculation import Speculation
@@ -61,6 +65,7 @@ if TYPE_CHECKING:
     from heddle.engine.events import Status
     from heddle.engine.executor import Executor
     from heddle.engine.expansions import Expand
+    from heddle.engine.faults import Fault
     from heddle.engine.gate import Origins
     from heddle.engine.log import EventLog
     from heddle.engine.slots import Slots
@@ -112,7 +117,6 @@ class Scheduler:
         self._log = log
         self._now = log.now
         self._run_id = run_id
-        self._seed = seed
         self._nodes: dict[str, Node] = {}
         self._resources = Resources()
         self._lookup = Lookup(self._nodes, inputs or {})
@@ -125,6 +129,8 @@ class Scheduler:
         self._attempts = Attempts(
             specs, executor, log, limits, self._queue, self._lookup, self._sharing, self
         )
+        self._retrying = Retrying(limits, log, self._attempts.deadlines, seed, self._go_on)
+        self._attempts.left_s = self._retrying.left_s
         self._maps = Maps(
             self._nodes, log, self._lookup, self._queue, self._attempts, limits.concurrency, self
         )  # fmt: skip
@@ -364,10 +370,19 @@ class Scheduler:
             self._share(node, leader)
         elif self._guesses and node in self._guesses and self._speculation.adopt(node):
             return
-        elif node.spec.max_batch > 1:  # type: ignore[union-attr]
+        else:
+            self._line_up(node)
+
+    def _line_up(self, node: Node) -> None:
+        if node.spec.max_batch > 1:  # type: ignore[union-attr]
             self._attempts.batches.gather(node)
         else:
             self._queue.push(node)
+
+    def _go_on(self, node: Node) -> None:
+        """The time has come for a further attempt of a step."""
+        self._line_up(node)
+        self._attempts.pump()
 
     def _share(self, node: Node, leader: Node) -> None:
         """A step makes no call of its own: it has the outcome of an equal one, or waits for it."""
@@ -411,6 +426,8 @@ class Scheduler:
 
     def succeeded(self, node: Node, value: Any, started: float) -> None:
         """The tool gave a value: the step is done."""
+        if node.attempt > 1:
+            self._retrying.forget(node)
         if node.element is not None:
             self._maps.succeeded(cast("Element", node), value, started)
             return
@@ -423,25 +440,50 @@ class Scheduler:
         self._queue.learn(node.step.tool, now - started)  # type: ignore[union-attr]
         self._end(node, "done", "")
 
-    def failed(self, node: Node, error: BaseException) -> None:
-        """The tool, or filling its arguments, raised: the step failed, or has nothing to choose."""
+    def failed(self, node: Node, error: BaseException, began_s: float | None = None) -> None:
+        """The tool, or filling its arguments, raised: the step is tried again, or has failed."""
         self._at = self._now()
         if isinstance(error, NothingChosen):
             self._end(node, "skipped", error.code)
             return
+        fault = fault_of(error)
         code, message = _said(error)
-        self._sharing.failed(node, code, message)
-        if node.element is not None:
-            self._maps.failed(cast("Element", node), code, message)
-        else:
-            self._log.emit(StepError(self._at, node.id, node.attempt, code, message))
-            self._end(node, "failed", code)
+        last = self._retrying.ends_as(node, fault, code, message, began_s)
+        if last is not None:
+            self._failed_for_good(node, fault, last, message)
         if isinstance(error, ModelError) and error.usage is not None:  # it was paid for
             self._log.emit(
                 LateResult(
                     self._at, node.id, node.attempt, None, node.element, error.usage, error.cost_usd
                 )
             )
+
+    def _failed_for_good(self, node: Node, fault: Fault, code: str, message: str) -> None:
+        """No other attempt follows; a write whose answer was lost is unknown."""
+        if fault.kind == "lost" and node.spec is not None and node.spec.effect == "write":
+            self.given_up(node, "failed", code, message)
+            return
+        self._sharing.failed(node, code, message)
+        if node.element is not None:
+            self._maps.failed(cast("Element", node), code, message)
+        else:
+            self._log.emit(
+                StepError(
+                    self._at, node.id, node.attempt, code, message,
+                    not_sent=fault.not_sent, retry_after_s=fault.retry_after_s,
+                )
+            )  # fmt: skip
+            self._end(node, "failed", code)
+
+    def expired(self, node: Node, code: str, message: str, began_s: float) -> bool:
+        """An attempt ran out of time; whether another follows once its tool has returned."""
+        return (
+            self._retrying.ends_as(node, TIMED_OUT, code, message, began_s, returned=False) is None
+        )
+
+    def has_returned(self, node: Node) -> None:
+        """The tool of an attempt that nobody waits for has returned."""
+        self._retrying.has_returned(node)
 
     def given_up(self, node: Node, status: Status, code: str, message: str) -> None:
         """A running step was ended from outside; a write whose tool was called is unknown."""
@@ -455,7 +497,7 @@ class Scheduler:
             self._settle(Ending(node, status, code, message))
             return
         self._log.emit(StepError(self._at, node.id, node.attempt, code, message))
-        if node.spec is not None and node.spec.effect == "write":
+        if node.spec is not None and node.spec.effect == "write" and node.begun:
             self._log.emit(StepUnknown(self._at, node.id, node.attempt, code))
             status = "unknown"
         self._end(node, status, code)
@@ -577,6 +619,11 @@ class Scheduler:
         """Do something at a time counted from now."""
         return self._attempts.deadlines.add(self._now() + seconds, lambda _: act())
 
+    def end_in(self, seconds: float) -> None:
+        """End every step, and whatever comes later, so many seconds from now."""
+        self._retrying.until_s = self._now() + seconds
+        self.at(seconds, lambda: self.cancel("the run's time is up", code="deadline", final=True))
+
     def cancel(self, reason: str, *, code: str = "cancelled", final: bool = False) -> None:
         """End every step: as cancelled if its tool has been called, as skipped if it has not.
 
@@ -605,7 +652,8 @@ class Scheduler:
         open_nodes = [node for node in nodes if node.status not in TERMINAL]
         for node in open_nodes:
             if node.status != "running":
-                self._settle(Ending(node, "skipped", code, reason))
+                status: Status = "cancelled" if node.attempt else "skipped"  # between two attempts
+                self._settle(Ending(node, status, code, reason))
         for node in reversed(open_nodes):
             if node.status == "running" and node.map is not None:
                 self._maps.stop(node, "cancelled", code, reason)

@@ -332,10 +332,16 @@ def _reopened(state: RunState, event: ev.StepReopened) -> None:
 
 def _error(state: RunState, event: ev.StepError) -> None:
     step = state.steps[event.step]
-    if event.element is None or step.map is None:
-        step.message = event.message
+    elements = step.map
+    if event.element is None or elements is None:
+        if event.retryable:
+            step.status = "ready"
+        else:
+            step.message = event.message
+    elif event.retryable:
+        elements.paused(event.element)
     else:
-        step.map.messages[event.element] = event.message
+        elements.messages[event.element] = event.message
 
 
 def _ended(state: RunState, event: ev.StepEnded) -> None:

@@ -205,10 +205,7 @@ class Workshop:
         """End what runs so many seconds from now; None for never."""
         if seconds is not None:
             self._until = asyncio.get_running_loop().time() + max(0.0, seconds)
-            self.scheduler.at(
-                max(0.0, seconds),
-                lambda: self.scheduler.cancel("the run's time is up", code="deadline", final=True),
-            )
+            self.scheduler.end_in(max(0.0, seconds))
 
     async def release(self, round: Round, approve: Approve | None) -> None:
         """Let a round's effects start once they are approved; nobody is asked past the deadline."""

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Limits"]
 
+_COUNTS = (
+    "max_steps", "concurrency", "max_rounds", "max_turns", "max_attempts", "sync_threads"
+)  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -38,6 +42,12 @@ class Limits:
         per_tool: slots of a tool, by its name.
         requests_per_minute: requests that a provider grants in a minute, by its name.
         step_timeout_s: seconds for one attempt, where neither step nor tool says otherwise.
+        step_total_s: seconds for a step from its first attempt on, further ones and the waits
+            between them included; None for no bound of its own.
+        queue_timeout_s: seconds that a ready step may wait for its slots before its first attempt;
+            then it is skipped. None for as long as the run lasts.
+        max_attempts: attempts of a step, or of a model call, whose fault may pass: throttled, no
+            connection, server errors. Its own exceptions are tried again where `retry` says so.
         run_timeout_s: seconds for the whole run; None for no deadline.
         join_reserve_s: seconds of the run's time that are kept for joining.
         stall_timeout_s: seconds that a model's stream may be silent.
@@ -65,6 +75,9 @@ class Limits:
     per_tool: Mapping[str, int] = field(default_factory=dict[str, int])
     requests_per_minute: Mapping[str, float] = field(default_factory=dict[str, float])
     step_timeout_s: float | None = 120.0
+    step_total_s: float | None = None
+    queue_timeout_s: float | None = None
+    max_attempts: int = 4
     run_timeout_s: float | None = 600.0
     join_reserve_s: float = 20.0
     stall_timeout_s: float = 60.0
@@ -78,11 +91,11 @@ class Limits:
         Raises:
             ValueError: a bound is not positive, or a time is no finite number of seconds.
         """
-        for name in ("step_timeout_s", "run_timeout_s"):
+        for name in ("step_timeout_s", "step_total_s", "queue_timeout_s", "run_timeout_s"):
             seconds = getattr(self, name)
             if seconds is not None and not 0 <= seconds < math.inf:
                 raise ValueError(f"limits: {name} must be a number of seconds, or None")
-        for name in ("max_steps", "concurrency", "max_rounds", "max_turns", "sync_threads"):
+        for name in _COUNTS:
             if getattr(self, name) < 1:
                 raise ValueError(f"limits: {name} must be at least 1")
         for name in ("per_provider", "per_tool", "requests_per_minute"):

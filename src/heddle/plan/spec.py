@@ -31,6 +31,8 @@ class ToolSpec:
         selectors: arguments that steer (who, where, how much); the rest is payload.
         concurrency: at most so many calls at once; None for no bound of its own.
         timeout_s: seconds for one attempt; None for the run's own.
+        retry: further attempts after the first, whatever the fault; None to try again only after
+            faults that may pass. A write is never repeated unless nothing was sent.
         asks_model: True for a tool that needs the worker model.
         cost_usd: what one call costs at most, models that it asks included; None if nobody says.
         implicit: part of the language: known to every plan, and not listed among the tools.
@@ -52,6 +54,7 @@ class ToolSpec:
     selectors: tuple[str, ...] = ()
     concurrency: int | None = None
     timeout_s: float | None = None
+    retry: int | None = None
     asks_model: bool = False
     cost_usd: float | None = None
     implicit: bool = False

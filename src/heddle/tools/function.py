@@ -84,6 +84,7 @@ def tool(
     description: str | None = None,
     concurrency: int | None = None,
     timeout_s: float | None = None,
+    retry: int | None = None,
     cost_usd: float | None = None,
     fuse: bool = True,
     batch: Callable[..., Any] | None = None,
@@ -100,6 +101,7 @@ def tool(
     description: str | None = None,
     concurrency: int | None = None,
     timeout_s: float | None = None,
+    retry: int | None = None,
     cost_usd: float | None = None,
     fuse: bool = True,
     batch: Callable[..., Any] | None = None,
@@ -117,6 +119,8 @@ def tool(
         description: what the planner reads; the docstring's first paragraph by default.
         concurrency: at most so many calls at once.
         timeout_s: seconds for one attempt.
+        retry: further attempts after the first, whatever the fault; a step's own `retry` counts
+            more. A write is not repeated unless `heddle.NotSent` says that nothing was sent.
         cost_usd: what one call costs at most; a plan's cost is bounded by it before it runs.
         fuse: whether equal calls of a run are one call, where the effect allows it (`pure`,
             `read`); False where each call is to give its own answer.
@@ -137,6 +141,7 @@ def tool(
             description=description,
             concurrency=concurrency,
             timeout_s=timeout_s,
+            retry=retry,
             cost_usd=cost_usd,
             fuse=fuse,
             batch=batch,
@@ -157,6 +162,7 @@ def tool(
         selectors=tuple(selectors),
         concurrency=concurrency,
         timeout_s=timeout_s,
+        retry=retry,
         cost_usd=cost_usd,
         fuse=fuse,
         max_batch=max_batch if batch is not None else 1,
@@ -207,6 +213,8 @@ def check_spec(spec: ToolSpec, place: str = "") -> None:
         what = "max_batch must be at least 1, and batch_wait_s a number of seconds"
     elif spec.timeout_s is not None and not spec.timeout_s > 0:
         what = f"timeout_s must be a positive number of seconds, not {spec.timeout_s}"
+    elif spec.retry is not None and spec.retry < 0:
+        what = f"retry must be a number of further attempts, not {spec.retry}"
     elif spec.cost_usd is not None and not 0 <= spec.cost_usd < math.inf:
         what = f"cost_usd must be what one call costs in US dollars, not {spec.cost_usd}"
     if what:
