@@ -80,6 +80,24 @@ def test_what_was_appended_is_read_by_another_process_s_store(postgres):
     run(main)
 
 
+def test_a_long_journal_is_read_in_pages_of_bounded_size(postgres):
+    place = postgres.database()
+
+    async def main():
+        async with Cut(postgres.port) as line, opened(line.through(place)) as store:
+            lease = await store.create("r", "", OWNER, 30)
+            frames = chain(9, size=1 << 20)
+            for frame in frames:
+                await store.append(lease, [frame], {}, sync=False)
+            before = line.answered_bytes
+            reading = store.frames("r")
+            assert await anext(reading) == frames[0]
+            assert line.answered_bytes - before < 6 << 20
+            assert [frames[0], *[frame async for frame in reading]] == frames
+
+    run(main)
+
+
 def test_twenty_processes_may_make_the_tables_at_once(postgres):
     place = postgres.database()
 
@@ -331,6 +349,21 @@ def test_an_append_whose_answer_was_lost_is_found_to_be_taken(postgres):
     run(main)
 
 
+def test_a_connection_that_falls_silent_is_given_up(postgres, monkeypatch):
+    monkeypatch.setattr("heddle.engine.postgres.STATEMENT_S", 0.5)
+    place = postgres.database()
+
+    async def main():
+        async with Cut(postgres.port) as cut, opened(cut.through(place)) as store:
+            lease = await store.create("r", "", OWNER, 60)
+            cut.after_request(silent=True)
+            await store.append(lease, chain(2), {}, sync=True)
+            assert cut.times == 1
+            assert await all_frames(store, "r") == chain(2)
+
+    run(main)
+
+
 def test_a_new_run_and_a_lease_whose_answers_were_lost_are_ours(postgres):
     place = postgres.database()
 
@@ -432,6 +465,28 @@ def test_a_url_that_cannot_be_read_does_not_show_the_password(place):
     run(main)
 
 
+def shown(place: str) -> str:
+    return PostgresStore(place).place
+
+
+@pytest.mark.parametrize(
+    ("place", "shows"),
+    [
+        ("postgresql://u:secret@h:1/d", "postgresql://u@h:1/d"),
+        ("postgresql://u:secret@h:1,i:2/d?target_session_attrs=any", "postgresql://u@h:1,i:2/d"),
+        ("postgresql://h/d?password=secret", "postgresql://h/d"),
+        ("postgresql:///d?host=/run/postgresql", "postgresql:///d"),
+        ("postgresql://u:sec@ret@h/d", "postgresql://u@h/d"),
+        ("postgresql://u:12/secret@h/d", "postgresql://…"),
+        ("postgresql://u:12?secret@h/d", "postgresql://…"),
+        ("postgresql://u:12#secret@h/d", "postgresql://…"),
+        ("postgresql://[u:secret@h/d", "postgresql://…"),
+    ],
+)
+def test_a_place_is_shown_without_its_password(place, shows):
+    assert shown(place) == shows
+
+
 def test_missing_rights_are_named(postgres):
     place = postgres.database()
     postgres.sql("CREATE ROLE guest LOGIN PASSWORD 'guest'")
@@ -504,7 +559,7 @@ class Cut:
         self._armed = False
         self._tasks: set[asyncio.Task[None]] = set()
         self.times = 0
-        self.answers = 0
+        self.answers = self.answered_bytes = 0
 
     async def __aenter__(self) -> Cut:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -521,9 +576,9 @@ class Cut:
         port = self._server.sockets[0].getsockname()[1]
         return place.replace(f":{self._port}/", f":{port}/")
 
-    def after_request(self) -> None:
-        """The next answer does not arrive."""
-        self._armed = True
+    def after_request(self, *, silent: bool = False) -> None:
+        """The next answer does not arrive; the connection ends, or nothing is heard any more."""
+        self._armed, self._silent = True, silent
 
     async def _serve(self, reader, writer) -> None:
         task = asyncio.current_task()
@@ -548,6 +603,9 @@ class Cut:
             if self._armed:
                 self._armed = False
                 self.times += 1
+                if self._silent:
+                    await asyncio.Event().wait()
                 return
             self.answers += 1
+            self.answered_bytes += len(data)
             writer.write(data)

@@ -13,9 +13,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-import re
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from urllib.parse import urlsplit
 
 import asyncpg
 
@@ -123,7 +123,7 @@ class Database:
                 return await work()
             except (*_AWAY, asyncpg.PostgresError, ValueError) as error:
                 if not self._passes(error) or time.monotonic() > give_up:
-                    raise fault(error, self.place) from error
+                    raise fault(error, self.place) from (None if _tells(error) else error)
             await asyncio.sleep(self._jitter.uniform(wait_s / 2, wait_s))
             wait_s = min(LONGEST_WAIT_S, wait_s * 2)
 
@@ -217,13 +217,19 @@ def _script(tables: Tables) -> str:
 
 
 def place_of(dsn: str) -> str:
-    """A URL as it may be shown: without password and options."""
-    found = re.match(r"(\w+://)(?:(.*)@)?([^@?]*)", dsn)
-    if not found:
+    """A URL as it may be shown: without password and options; nothing of one that is odd.
+
+    >>> place_of("postgresql://weaver:secret@db:5432/runs?sslmode=require")
+    'postgresql://weaver@db:5432/runs'
+    """
+    try:
+        parts = urlsplit(dsn)
+    except ValueError:
         return "postgresql://…"
-    scheme, who, where = found.groups()
-    user = (who or "").partition(":")[0]
-    return f"{scheme}{user}@{where}" if user else f"{scheme}{where}"
+    who, at, hosts = parts.netloc.rpartition("@")
+    if "@" in parts.path + parts.query + parts.fragment:  # the password may have been cut in two
+        return "postgresql://…"
+    return f"{parts.scheme}://{who.partition(':')[0]}{at}{hosts}{parts.path}"
 
 
 class _Fault(NamedTuple):
@@ -272,12 +278,6 @@ _FAULTS = (
         "see who holds its tables (pg_locks), then resume the run",
     ),
     _Fault(
-        (asyncpg.ClientConfigurationError,),
-        "journal-unwritable",
-        "this is not a URL that PostgreSQL's client can use",
-        "postgresql://user:password@host:port/database, special characters percent-encoded",
-    ),
-    _Fault(
         (asyncpg.TooManyConnectionsError,),
         "journal-lost",
         "the server takes no more connections: {error}",
@@ -288,6 +288,12 @@ _FAULTS = (
         "journal-unwritable",
         "a value cannot be kept: {error}",
         "",
+    ),
+    _Fault(
+        (ValueError,),
+        "journal-unwritable",
+        "this is not a URL that PostgreSQL's client can use",
+        "postgresql://user:password@host:port/database, special characters percent-encoded",
     ),
     _Fault(
         _AWAY,
@@ -301,13 +307,12 @@ _FAULTS = (
         "the server refuses: {error}",
         "",
     ),
-    _Fault(
-        (ValueError,),
-        "journal-unwritable",
-        "this is not a URL that PostgreSQL's client can use",  # its own text may show the password
-        "postgresql://user:password@host:port/database, special characters percent-encoded",
-    ),
 )
+
+
+def _tells(error: BaseException) -> bool:
+    """Whether its text may show a part of the password: the URL could not be read."""
+    return isinstance(error, ValueError) and not isinstance(error, asyncpg.DataError)
 
 
 def fault(error: BaseException, place: str) -> JournalError:

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["PostgresStore"]
 
-PAGE = 128
+PAGE_FRAMES = 128
+PAGE_BYTES = 4 << 20
 UNSURE_FRAMES = 256
 UNSURE_BYTES = 4 << 20
 NOTHING = Head(-1, "")
@@ -113,9 +114,14 @@ SET number = excluded.number, hash = excluded.hash, body = excluded.body
 RETURNING number
 """
 
+# A page is bounded in bytes as well; the size of a value is known without reading it.
 _FRAMES = f"""
-SELECT number, seq, events, token, wall, prev, hash, body FROM heddle.frames
-WHERE run = $1 AND number > $2 ORDER BY number LIMIT {PAGE}
+SELECT number, seq, events, token, wall, prev, hash, body FROM (
+    SELECT page.*, sum(octet_length(body)) OVER (ORDER BY number) - octet_length(body) AS earlier
+    FROM (SELECT * FROM heddle.frames WHERE run = $1 AND number > $2
+          ORDER BY number LIMIT {PAGE_FRAMES}) AS page
+) AS sized
+WHERE earlier < {PAGE_BYTES} ORDER BY number
 """
 
 _ROW = (
@@ -281,7 +287,7 @@ class PostgresStore:
         while page:
             for row in page:
                 yield Frame(*row)
-            page = await self._fetch(_FRAMES, run, page[-1]["number"]) if len(page) == PAGE else []
+            page = await self._fetch(_FRAMES, run, page[-1]["number"])
 
     async def large(self, digest: str) -> bytes:
         """A large value; `journal-damaged` if it is not there."""
