@@ -1,60 +1,48 @@
 """Slots: who may call a provider or a tool now.
 
 `Slots` is a seam: allowances of one process live here; a store that several processes share is
-another implementation of the same four methods. A caller either takes a slot at once, or asks to
-be woken when trying again may help; nobody polls. Each slot that becomes free wakes one caller, so
-a caller that does not want it any more has to say so, for the next one to be woken.
+another implementation of the same methods. A caller either takes a slot at once, or asks to be
+woken when trying again may help; nobody polls. Each slot that becomes free wakes one caller, who
+wakes the next by taking it; so a caller that does not want it any more has to say so.
+
+A name is a provider's ("openai") or that of one of its models ("openai:gpt-5-mini"). A model that
+has no bound of its own uses its provider's; where neither has one, what is learned from refusals
+is learned for the model.
 """
 
 from __future__ import annotations
 
 import asyncio
 import functools
-from collections import deque
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+import random
+from typing import TYPE_CHECKING, Protocol
+
+from heddle.engine.allowances.allowance import Allowance, Bounds
+from heddle.engine.allowances.turns import Turns, Waiter
+from heddle.engine.costs import DROPPED, ONE, UNUSED, Cost, Outcome
+from heddle.plan.limits import bound_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Hashable, Mapping
 
-__all__ = ["ONE", "Cost", "Lease", "LocalSlots", "Outcome", "Slots"]
+    from heddle.engine.allowances.allowance import Hold
+    from heddle.plan.limits import Limits
 
+__all__ = ["ONE", "UNUSED", "Cost", "Lease", "LocalSlots", "Outcome", "RunSlots", "Slots"]
 
-class Cost(NamedTuple):
-    """What a call takes of a provider's allowance: reserved before it, corrected after it.
-
-    Attributes:
-        input_tokens: of the prompt, as far as they are known beforehand.
-        output_tokens: the most that the reply may have.
-    """
-
-    requests: int = 1
-    input_tokens: int = 0
-    output_tokens: int = 0
-
-
-ONE = Cost()
-
-
-class Outcome(NamedTuple):
-    """What came of a call, as its provider's allowance wants to know it.
-
-    Attributes:
-        kind: `throttled` is a 429 or 529; `failed` another fault of the provider or the line;
-            `dropped` a call that was given up, which says nothing of the provider.
-        used: what the call has really taken; None if nobody counted.
-        retry_after_s: the provider's own wish, a floor.
-    """
-
-    kind: Literal["ok", "throttled", "failed", "dropped"] = "ok"
-    used: Cost | None = None
-    retry_after_s: float | None = None
+_SOON_S = 0.001
+"""Who has just been refused a slot does not try again at once, whatever rounding says."""
 
 
 class Lease(Protocol):
     """A slot that is held."""
 
     def release(self, outcome: Outcome | None = None) -> None:
-        """Give the slot back, and say what came of the call; the second time does nothing."""
+        """Give the slot back, and say what came of the call; the second time does nothing.
+
+        Args:
+            outcome: None for a call of which nothing is known.
+        """
         ...
 
 
@@ -65,12 +53,13 @@ class Slots(Protocol):
         """Take a slot now, or None where there is none."""
         ...
 
-    def when_free(self, provider: str, wake: Callable[[], bool]) -> None:
+    def when_free(self, provider: str, wake: Callable[[], bool], cost: Cost = ONE) -> None:
         """Call `wake` once, soon after a slot of the provider may have become free.
 
         Args:
             provider: its name.
             wake: gives whether the caller will try; if not, the next caller is woken.
+            cost: what it will ask for.
         """
         ...
 
@@ -84,120 +73,135 @@ class Slots(Protocol):
 
 
 class _Gate:
-    """One provider's slots and its requests per minute."""
+    """One allowance, and who waits for it."""
 
-    __slots__ = ("capacity", "loop", "period_s", "refills", "used", "waiting")
+    __slots__ = ("allowance", "timer", "turns")
 
-    def __init__(self, capacity: int | None, per_minute: float | None) -> None:
-        self.capacity = capacity
-        self.used = 0
-        # A bucket of requests: each request's token comes back a minute later, so that no minute,
-        # wherever it begins, sees more than the allowance. A rate below one stretches the period.
-        burst = max(1, int(per_minute)) if per_minute is not None else 0
-        self.period_s = 60.0 * burst / per_minute if per_minute else 0.0
-        self.refills: deque[float] = deque([float("-inf")] * burst)
-        self.loop: asyncio.AbstractEventLoop | None = None  # the one that will call back
-        self.waiting: deque[Callable[[], bool]] = deque()
-
-    @property
-    def full(self) -> bool:
-        return self.capacity is not None and self.used >= self.capacity
+    def __init__(self, allowance: Allowance) -> None:
+        self.allowance = allowance
+        self.turns = Turns()
+        self.timer: tuple[asyncio.AbstractEventLoop, asyncio.TimerHandle] | None = None
 
 
 class _GateLease:
-    __slots__ = ("_gate", "_slots")
+    __slots__ = ("_gate", "_hold", "_slots")
 
-    def __init__(self, slots: LocalSlots, gate: _Gate) -> None:
+    def __init__(self, slots: LocalSlots, gate: _Gate, hold: Hold) -> None:
         self._slots = slots
         self._gate: _Gate | None = gate
+        self._hold = hold
 
     def release(self, outcome: Outcome | None = None) -> None:
         gate, self._gate = self._gate, None
         if gate is not None:
-            gate.used -= 1
-            self._slots.wake(gate)
+            now = asyncio.get_running_loop().time()
+            gate.allowance.give_back(now, self._hold, outcome or DROPPED)
+            self._slots.serve(gate, now)
 
 
 class LocalSlots:
     """Allowances within this process; several runs may share one.
 
     Args:
-        slots: calls in flight, by name; a name that is missing is not bounded.
+        slots: calls in flight, by name.
         requests_per_minute: requests in any 60 seconds, by name.
+        input_tokens_per_minute: tokens of prompts in any 60 seconds, by name.
+        output_tokens_per_minute: tokens of replies in any 60 seconds, by name.
+        adaptive: listen to refusals and to what providers say of their limits, for names without
+            any bound as well.
+        seed: of the jitter after a pause; None for one that no other process has.
     """
 
     def __init__(
         self,
         slots: Mapping[str, int] | None = None,
         requests_per_minute: Mapping[str, float] | None = None,
+        input_tokens_per_minute: Mapping[str, float] | None = None,
+        output_tokens_per_minute: Mapping[str, float] | None = None,
+        *,
+        adaptive: bool = False,
+        seed: int | None = None,
     ) -> None:
-        rates = requests_per_minute or {}
-        bounds = slots or {}
-        self._gates = {name: _Gate(bounds.get(name), rates.get(name)) for name in {*bounds, *rates}}
+        self._bounds = (
+            slots or {},
+            requests_per_minute or {},
+            input_tokens_per_minute or {},
+            output_tokens_per_minute or {},
+        )
+        self._adaptive = adaptive
+        self._dice = random.Random(seed)
+        self._gates: dict[str, _Gate] = {}
+        self._by_name: dict[str, _Gate | None] = {}
+
+    @classmethod
+    def of(cls, limits: Limits, seed: int | None = None) -> LocalSlots:
+        """The allowances that limits speak of."""
+        return cls(
+            limits.per_provider,
+            limits.requests_per_minute,
+            limits.input_tokens_per_minute,
+            limits.output_tokens_per_minute,
+            adaptive=limits.adaptive,
+            seed=seed,
+        )
 
     def bounds(self, provider: str) -> bool:
-        """Whether there is any bound for that name."""
-        return provider in self._gates
+        """Whether there is any bound for that name, now or to be learned."""
+        return self._gate(provider) is not None
 
-    def try_acquire(self, provider: str, cost: Cost = ONE) -> Lease | None:
-        """Take a slot now, or None. A name without bounds always has one. Cost: O(1)."""
-        gate = self._gates.get(provider)
+    def _gate(self, name: str) -> _Gate | None:
+        if name not in self._by_name:
+            self._by_name[name] = self._new_gate(name)
+        return self._by_name[name]
+
+    def _new_gate(self, name: str) -> _Gate | None:
+        bound = bound_name(name, *self._bounds)
+        if bound is None and not self._adaptive:
+            return None
+        key = bound or name
+        if key not in self._gates:
+            given = Bounds(*(values.get(key) for values in self._bounds), self._adaptive)  # type: ignore[arg-type]
+            self._gates[key] = _Gate(Allowance(given, self._dice))
+        return self._gates[key]
+
+    def allowance(self, provider: str) -> Allowance | None:
+        """What is known of a provider's allowance; None where nothing bounds it."""
+        gate = self._gate(provider)
+        return gate and gate.allowance
+
+    # -- taking ---------------------------------------------------------------------------------
+
+    def try_acquire(
+        self, provider: str, cost: Cost = ONE, run: Hashable = None, weight: float = 1.0
+    ) -> Lease | None:
+        """Take a slot now, or None. A name without bounds always has one.
+
+        Cost: O(1), and O(log runs) where several runs wait.
+        """
+        gate = self._gate(provider)
         if gate is None:
             return _FREE
-        if gate.full:
+        now = asyncio.get_running_loop().time()
+        if gate.turns and gate.allowance.windows and self._first_waits(gate, now):
+            return None  # or what is small would keep out what is large for ever
+        hold = gate.allowance.take(now, cost)
+        if hold is None:
             return None
-        if gate.period_s:
-            now = asyncio.get_running_loop().time()
-            if gate.refills[0] > now:
-                return None
-            gate.refills.popleft()
-            gate.refills.append(now + gate.period_s)
-        gate.used += 1
-        return _GateLease(self, gate)
+        gate.turns.went(run, weight)
+        if gate.turns:  # there may be room for one more
+            self.serve(gate, now)
+        return _GateLease(self, gate, hold)
 
-    def when_free(self, provider: str, wake: Callable[[], bool]) -> None:
-        """Call `wake` once when a slot is given back, or the next request is allowed."""
-        gate = self._gates[provider]
-        gate.waiting.append(wake)
-        if not gate.full:
-            self._wait_for_refill(gate)
+    def _first_waits(self, gate: _Gate, now: float) -> bool:
+        return gate.allowance.opens_at(now, gate.turns.peek().cost) > now
 
-    def pass_on(self, provider: str) -> None:
-        """Somebody was woken, and does not try after all: wake the next."""
-        gate = self._gates.get(provider)
-        if gate is not None and not gate.full:
-            self.wake(gate)
-
-    def wake(self, gate: _Gate) -> None:
-        """Wake the longest-waiting caller that will try, now or when the bucket allows it."""
-        while gate.waiting and not self._wait_for_refill(gate):
-            if gate.waiting.popleft()():
-                return
-
-    def _wait_for_refill(self, gate: _Gate) -> bool:
-        """Set the timer for the next request, if the bucket is empty."""
-        loop = asyncio.get_running_loop()
-        if not gate.period_s or gate.refills[0] <= loop.time():
-            return False
-        if gate.loop is not loop:
-            gate.loop = loop
-            loop.call_at(gate.refills[0], self._refilled, gate)
-        return True
-
-    def _refilled(self, gate: _Gate) -> None:
-        gate.loop = None
-        ready = len(gate.waiting)
-        while ready and gate.waiting and not self._wait_for_refill(gate):
-            ready -= 1
-            if gate.full:
-                return
-            gate.waiting.popleft()()
-
-    async def acquire(self, provider: str, cost: Cost = ONE) -> Lease:
+    async def acquire(
+        self, provider: str, cost: Cost = ONE, run: Hashable = None, weight: float = 1.0
+    ) -> Lease:
         """Take a slot; first come, first served among callers of this method."""
-        while (lease := self.try_acquire(provider, cost)) is None:
+        while (lease := self.try_acquire(provider, cost, run, weight)) is None:
             free: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self.when_free(provider, functools.partial(_resolve, free))
+            self.when_free(provider, functools.partial(_resolve, free), cost, run)
             try:
                 await free
             except asyncio.CancelledError:
@@ -205,6 +209,78 @@ class LocalSlots:
                     self.pass_on(provider)
                 raise
         return lease
+
+    # -- waiting --------------------------------------------------------------------------------
+
+    def when_free(
+        self, provider: str, wake: Callable[[], bool], cost: Cost = ONE, run: Hashable = None
+    ) -> None:
+        """Call `wake` once when a slot is given back, or the allowance has room again."""
+        gate = self._gate(provider)
+        assert gate is not None, "a name without bounds is always free"
+        gate.turns.add(run, Waiter(wake, cost))
+        now = asyncio.get_running_loop().time()
+        self._arm(gate, max(gate.allowance.opens_at(now, gate.turns.peek().cost), now + _SOON_S))
+
+    def pass_on(self, provider: str) -> None:
+        """Somebody was woken, and does not try after all: wake the next."""
+        gate = self._gate(provider)
+        if gate is not None:
+            self.serve(gate, asyncio.get_running_loop().time())
+
+    def serve(self, gate: _Gate, now: float) -> None:
+        """Wake the caller whose turn it is and who will try, now or when there is room."""
+        while gate.turns:
+            at = gate.allowance.opens_at(now, gate.turns.peek().cost)
+            if at > now:
+                self._arm(gate, at)
+                return
+            if gate.turns.pop().wake():
+                return
+
+    def _arm(self, gate: _Gate, at: float) -> None:
+        """Look again then, unless that will be done before."""
+        if at == float("inf"):
+            return
+        loop = asyncio.get_running_loop()
+        if gate.timer is not None:
+            if gate.timer[0] is loop and gate.timer[1].when() <= at:
+                return
+            gate.timer[1].cancel()
+        gate.timer = loop, loop.call_at(at, self._ring, gate)
+
+    def _ring(self, gate: _Gate) -> None:
+        gate.timer = None
+        self.serve(gate, asyncio.get_running_loop().time())
+
+
+class RunSlots:
+    """Slots that a run shares with others, by its weight.
+
+    Args:
+        slots: the shared ones.
+        weight: a run of weight 2 gets twice what one of weight 1 gets, while both wait.
+    """
+
+    def __init__(self, slots: LocalSlots, weight: float = 1.0) -> None:
+        self._slots = slots
+        self._weight = weight
+
+    def try_acquire(self, provider: str, cost: Cost = ONE) -> Lease | None:
+        """Take a slot now, or None where there is none."""
+        return self._slots.try_acquire(provider, cost, self, self._weight)
+
+    def when_free(self, provider: str, wake: Callable[[], bool], cost: Cost = ONE) -> None:
+        """Call `wake` once when it is this run's turn."""
+        self._slots.when_free(provider, wake, cost, self)
+
+    def pass_on(self, provider: str) -> None:
+        """Somebody was woken, and does not try after all: wake the next."""
+        self._slots.pass_on(provider)
+
+    async def acquire(self, provider: str, cost: Cost = ONE) -> Lease:
+        """Take a slot, after waiting for one if there is none."""
+        return await self._slots.acquire(provider, cost, self, self._weight)
 
 
 def _resolve(future: asyncio.Future[None]) -> bool:

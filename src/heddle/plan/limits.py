@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Limits"]
+__all__ = ["Limits", "bound_name"]
+
+_BY_NAME = (
+    "per_provider", "per_tool", "requests_per_minute", "input_tokens_per_minute",
+    "output_tokens_per_minute",
+)  # fmt: skip
 
 _COUNTS = (
     "max_steps", "concurrency", "max_rounds", "max_turns", "max_attempts", "sync_threads"
@@ -40,7 +45,14 @@ class Limits:
         concurrency: steps in flight in one run.
         per_provider: slots of a provider, by its name.
         per_tool: slots of a tool, by its name.
-        requests_per_minute: requests that a provider grants in a minute, by its name.
+        requests_per_minute: requests that a provider grants in any minute, by its name, or by
+            "provider:model" for one of its models; so in the other bounds by provider.
+        input_tokens_per_minute: tokens of prompts that it grants in any minute.
+        output_tokens_per_minute: tokens of replies.
+        adaptive: whether calls to a provider become fewer when it refuses some, and what it says
+            of its own limits is listened to.
+        weight: what this run gets of a shared allowance while others wait as well: one of weight 2
+            gets twice what one of weight 1 gets.
         step_timeout_s: seconds for one attempt, where neither step nor tool says otherwise.
         step_total_s: seconds for a step from its first attempt on, further ones and the waits
             between them included; None for no bound of its own.
@@ -74,6 +86,10 @@ class Limits:
     per_provider: Mapping[str, int] = field(default_factory=dict[str, int])
     per_tool: Mapping[str, int] = field(default_factory=dict[str, int])
     requests_per_minute: Mapping[str, float] = field(default_factory=dict[str, float])
+    input_tokens_per_minute: Mapping[str, float] = field(default_factory=dict[str, float])
+    output_tokens_per_minute: Mapping[str, float] = field(default_factory=dict[str, float])
+    adaptive: bool = True
+    weight: float = 1.0
     step_timeout_s: float | None = 120.0
     step_total_s: float | None = None
     queue_timeout_s: float | None = None
@@ -98,7 +114,21 @@ class Limits:
         for name in _COUNTS:
             if getattr(self, name) < 1:
                 raise ValueError(f"limits: {name} must be at least 1")
-        for name in ("per_provider", "per_tool", "requests_per_minute"):
+        if not 0 < self.weight < math.inf:
+            raise ValueError("limits: weight must be positive")
+        for name in _BY_NAME:
             for key, bound in getattr(self, name).items():
                 if bound <= 0:
                     raise ValueError(f"limits: {name}[{key!r}] must be positive")
+
+
+def bound_name(name: str, *bounds: Mapping[str, float]) -> str | None:
+    """Under which name something is bounded: its own, else its provider's; None if it is not.
+
+    >>> bound_name("openai:gpt-5", {"openai": 8}), bound_name("openai:gpt-5", {})
+    ('openai', None)
+    """
+    for key in dict.fromkeys((name, name.partition(":")[0])):
+        if any(key in values for values in bounds):
+            return key
+    return None

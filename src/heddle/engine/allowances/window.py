@@ -1,0 +1,132 @@
+"""So much in any minute: requests, or tokens.
+
+A bucket that refills evenly and holds a minute's worth would grant up to twice the rate in the
+minute that begins with it full. Here each amount comes back one period after it was taken, so that
+no period, wherever it begins, sees more than the allowance.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from typing import Any
+
+__all__ = ["TRAVEL_S", "Window"]
+
+TRAVEL_S = 0.5
+"""By so much one request may take longer to its provider than a later one: it counts that longer."""
+
+_MINUTE_S = 60.0
+
+
+class Window:
+    """An amount that may be taken within any period.
+
+    Args:
+        per_minute: the rate; below one a minute the period is stretched to hold one.
+        tick_s: amounts that come back within one tick come back together, at its end; 0 for each
+            in its own time.
+
+    Attributes:
+        amount: what may be taken in `period_s`.
+        held: reserved for calls in flight; it does not come back by itself.
+
+    Invariant: in any `period_s`, what was spent is at most `amount`, as long as nothing is spent
+        that was not free or held before.
+    """
+
+    __slots__ = ("_ends", "_spent", "amount", "held", "period_s", "tick_s")
+
+    def __init__(self, per_minute: float, tick_s: float = 0.0) -> None:
+        self.tick_s = tick_s
+        self.held = 0
+        self._ends: deque[tuple[float, int]] = deque()  # when it comes back, how much
+        self._spent = 0
+        self.allow(per_minute)
+
+    def allow(self, per_minute: float) -> None:
+        """The rate is another one from now on."""
+        self.amount = max(1, int(per_minute))
+        self.period_s = _MINUTE_S * self.amount / per_minute
+
+    def free(self, now: float) -> int:
+        """What may be taken now; never negative. Cost: O(1) amortised."""
+        ends = self._ends
+        while ends and ends[0][0] <= now:
+            self._spent -= ends.popleft()[1]
+        return max(0, self.amount - self._spent - self.held)
+
+    def fits_at(self, now: float, wanted: int) -> float:
+        """When so much will be free if nothing else is taken; infinite if it depends on `held`."""
+        missing = min(wanted, self.amount) - self.free(now)
+        if missing <= 0:
+            return now
+        missing += max(0, self._spent + self.held - self.amount)
+        for end, amount in self._ends:
+            missing -= amount
+            if missing <= 0:
+                return end
+        return math.inf
+
+    def spend(self, now: float, amount: int) -> None:
+        """Taken now; it comes back a period later."""
+        if amount > 0:
+            self._add(self._end(now + self.period_s + TRAVEL_S), amount)
+
+    def hold(self, amount: int) -> None:
+        """Reserved for a call whose true amount is known later."""
+        self.held += amount
+
+    def settle(self, now: float, held: int, used: int) -> None:
+        """A reservation ends: what was used is spent now, the rest is free."""
+        self.held -= held
+        self.spend(now, used)
+
+    def refund(self, amount: int) -> None:
+        """Less was used than was spent. What comes back first is given up, to be on the safe side.
+
+        Cost: O(number of amounts that are given up).
+        """
+        while amount > 0 and self._ends:
+            end, there = self._ends.popleft()
+            kept = max(0, there - amount)
+            self._spent -= there - kept
+            amount -= there - kept
+            if kept:
+                self._ends.appendleft((end, kept))
+
+    def heard(self, now: float, remaining: int, reset_s: float) -> None:
+        """The provider says what is left: if others have taken some as well, it is spent here too.
+
+        Args:
+            now: the time.
+            remaining: what it still grants.
+            reset_s: until all of it has come back.
+        """
+        by_others = self.free(now) - max(0, remaining)
+        if by_others > 0:
+            self._add(self._end(now + min(max(reset_s, 0.0), self.period_s)), by_others)
+
+    def _end(self, end: float) -> float:
+        return math.ceil(end / self.tick_s) * self.tick_s if self.tick_s else end
+
+    def _add(self, end: float, amount: int) -> None:
+        ends = self._ends
+        self._spent += amount
+        later: list[tuple[float, int]] = []
+        while ends and ends[-1][0] > end:  # only what a provider said may end before others
+            later.append(ends.pop())
+        if ends and ends[-1][0] == end:
+            amount += ends.pop()[1]
+        ends.append((end, amount))
+        ends.extend(reversed(later))
+
+    def state(self) -> list[Any]:
+        """What has to be kept of it, as JSON."""
+        return [self.held, [list(entry) for entry in self._ends]]
+
+    def restore(self, state: list[Any]) -> None:
+        """Go on from a kept state."""
+        self.held, ends = state
+        self._ends = deque((end, amount) for end, amount in ends)
+        self._spent = sum(amount for _, amount in self._ends)
