@@ -68,7 +68,7 @@ class Agent:
         self.chains = chains
         self.approve = approve
         self.join = JoinPolicy(join)
-        self.slots = LocalSlots(self.limits.per_provider, self.limits.requests_per_minute)
+        self.slots = LocalSlots.of(self.limits)
         self.estimates = Estimates()
         self.experience = Experience()
 

@@ -207,8 +207,9 @@ def check_bounds(case: Case, loom: Loom) -> None:
     assert loom.scheduler.abandoned == 0
     assert not loom.scheduler.in_flight
     assert not loom.scheduler._attempts.deadlines._heap
-    assert all(not gate.used for gate in loom.scheduler._queue._slots._gates.values())
-    assert all(not gate.used for gate in loom.scheduler._queue._tool_slots._gates.values())
+    queue = loom.scheduler._queue
+    gates = [*queue._slots._gates.values(), *queue._tool_slots._gates.values()]
+    assert not any(gate.allowance.in_flight for gate in gates)
 
 
 def check(case: Case) -> Loom:

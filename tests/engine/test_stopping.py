@@ -43,7 +43,7 @@ def drained(loom: Loom) -> bool:
     return (
         loom.scheduler.in_flight == 0
         and not loom.scheduler._attempts.deadlines._heap
-        and not any(gate.used for gate in gates)
+        and not any(gate.allowance.in_flight for gate in gates)
     )
 
 

@@ -99,7 +99,7 @@ class Board:
         if spec is None:
             return []
         own = self._limits.per_tool.get(spec.name, spec.concurrency)
-        shared = self._limits.per_provider.get(spec.provider)
+        shared = self._limits.slots_of(spec.provider)
         slots = (_Slot("tool", spec.name, own or 0), _Slot("provider", spec.provider, shared or 0))
         return [slot for slot in slots if slot.bound]
 
@@ -161,7 +161,7 @@ class Board:
         for slot in self._slots_of(step):
             if self._in_use[slot] >= slot.bound:
                 return f"waits for slot: {slot.name}"
-        if spec is not None and spec.provider in self._limits.requests_per_minute:
+        if spec is not None and self._limits.rated(spec.provider):
             return f"waits for slot: {spec.provider}, by its requests a minute"
         if self._in_flight() >= self._limits.concurrency:
             return "waits for slot: all are in use"

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
+from heddle.engine.costs import DROPPED, Cost, Outcome
+from heddle.engine.endings import used_of
 from heddle.engine.events import ModelCall, ModelStarted
+from heddle.engine.faults import outcome_of
 from heddle.engine.silence import Silence
 from heddle.errors import ConfigError, ModelError
 from heddle.models.prices import cost_usd, read_table
-from heddle.models.protocol import Request, ToolCall, Usage, estimated_usage
+from heddle.models.protocol import Request, ToolCall, Usage, allowance_of, estimated_usage
 from heddle.plan.canonical import hash_of, sound
 
 if TYPE_CHECKING:
@@ -24,7 +27,9 @@ if TYPE_CHECKING:
     from heddle.models.protocol import Message, Model
     from heddle.plan.spec import ToolSpec
 
-__all__ = ["Asker"]
+__all__ = ["Asker", "cost_of"]
+
+STALLED: Final = Outcome("failed")
 
 
 class Asker:
@@ -159,22 +164,28 @@ class Asker:
         """A model's stream, given up after silence or at the deadline."""
         now = asyncio.get_running_loop().time
         latest = float("inf") if deadline is None else deadline
-        lease = None
+        lease, outcome = None, DROPPED
         try:
             with Silence(min(now() + self._stall_s, latest)) as silence:
-                lease = await self._slots.acquire(model.provider)
+                lease = await self._slots.acquire(allowance_of(model), cost_of(request))
                 silence.wait(min(now() + self._stall_s, latest))
                 stream = model.stream(request)
                 try:
                     async for piece in stream:
                         await silence.heard()  # it must not ring in whoever reads us
+                        if isinstance(piece, Usage):
+                            outcome = Outcome(used=used_of(piece))
                         yield piece
                         silence.wait(min(now() + self._stall_s, latest))
                 finally:  # an iterator need not have it, a generator that is left early does
                     if hasattr(stream, "aclose"):
                         await cast("AsyncGenerator[Any]", stream).aclose()
+        except ModelError as error:
+            outcome = outcome_of(error)
+            raise
         except TimeoutError:
             late = now() >= latest
+            outcome = DROPPED if late else STALLED
             raise ModelError(
                 "the run's time is up" if late else f"no text for {self._stall_s:g} s",
                 code="deadline" if late else "stalled",
@@ -186,7 +197,13 @@ class Asker:
             ) from None
         finally:
             if lease is not None:
-                lease.release()
+                lease.release(outcome._replace(quota=getattr(model, "quota", None)))
+
+
+def cost_of(request: Request) -> Cost:
+    """What a request takes of an allowance at most, as far as it can be known beforehand."""
+    prompt = estimated_usage(request, 0).input_tokens
+    return Cost(input_tokens=prompt, output_tokens=request.max_output_tokens or 0)
 
 
 def _plain(message: Message) -> list[Any]:

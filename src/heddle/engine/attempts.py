@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 
 from heddle.engine.batches import Batch, Batches
 from heddle.engine.deadlines import Deadlines
+from heddle.engine.endings import UNCALLED, ending_of
 from heddle.engine.events import STARTED, EffectOrigin, LateResult, StepIntent
 from heddle.plan.canonical import hash_of
 from heddle.tools.function import Metered
@@ -189,14 +190,14 @@ class Attempts:
                 value = await self._call(step.tool, args, node.attempt)
             except BaseException as error:  # whatever a tool raises is its own failure
                 kept = node.status == "running"
-                self._let_go(node)
+                self._let_go(node, error)
                 if kept:
                     outcomes.failed(node, error, started)
                 else:
                     outcomes.has_returned(node)
             else:
                 kept = node.status == "running"
-                self._let_go(node)
+                self._let_go(node, value)
                 if kept:
                     outcomes.succeeded(node, value, started)
                 else:
@@ -226,7 +227,7 @@ class Attempts:
             except Exception as error:  # its own fault, and not that of the others
                 self._outcomes.failed(node, error)
         if not args:
-            self._let_go(first)
+            self._let_go(first, UNCALLED)
             return
         batch = Batch(list(args), task)
         self._together.update(dict.fromkeys(args, batch))
@@ -236,7 +237,7 @@ class Attempts:
             values = await call(tool, list(args.values()))
         except BaseException as error:  # whatever a tool raises is its own failure
             values = [error] * len(args)
-        self._let_go(first)
+        self._let_go(first, values[0])
         for node, value, began in zip(args, values, started, strict=True):
             del self._together[node]
             self._tell(node, value, began)
@@ -301,8 +302,13 @@ class Attempts:
         if node.status != "running":
             raise asyncio.CancelledError
 
-    def _let_go(self, node: Node) -> None:
-        """The tool has returned, or will not be called: its slots and its deadline are free."""
+    def _let_go(self, node: Node, ended: Any) -> None:
+        """The tool has returned, or will not be called: its slots and its deadline are free.
+
+        Args:
+            node: the step.
+            ended: its value, or what it raised, or UNCALLED.
+        """
         if node.task is None:
             return
         if node.spec.effectful:  # type: ignore[union-attr]  # only steps hold slots
@@ -313,8 +319,9 @@ class Attempts:
             self.deadlines.drop(node.deadline)
             node.deadline = None
         if node.leases is not None:
+            outcome = ending_of(ended)
             for lease in node.leases:
-                lease.release()
+                lease.release(outcome)
             node.leases = None
 
     def _expire(self, node: Node) -> None:
@@ -340,7 +347,7 @@ class Attempts:
             if node in self._taken:  # its slots are for the others of its batch as well
                 task = None
             else:
-                self._let_go(node)
+                self._let_go(node, UNCALLED)
         self._outcomes.given_up(node, status, code, message)
         self._stop(node, task)
         self.pump()
@@ -367,11 +374,12 @@ class Attempts:
         task.add_done_callback(self._worker_ended)
         return task
 
-    def give_back(self, leases: Iterable[Lease]) -> None:
-        """A call that was lent its slots has returned."""
+    def give_back(self, leases: Iterable[Lease], ended: Any) -> None:
+        """A call that was lent its slots has returned, or raised, or was UNCALLED."""
         self.in_flight -= 1
+        outcome = ending_of(ended)
         for lease in leases:
-            lease.release()
+            lease.release(outcome)
         self.pump_soon()
 
     def take_over(
@@ -386,7 +394,7 @@ class Attempts:
     def returned(self, node: Node, value: Any, error: BaseException | None, started: float) -> None:
         """What came of a call that was taken over."""
         kept = node.status == "running"
-        self._let_go(node)
+        self._let_go(node, value if error is None else error)
         if kept and error is not None:
             self._outcomes.failed(node, error, started)
         elif kept:

@@ -13,7 +13,7 @@ from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING
 
 from heddle.engine.events import TERMINAL
-from heddle.engine.slots import LocalSlots
+from heddle.engine.slots import UNUSED, LocalSlots
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -121,9 +121,8 @@ class ReadyQueue:
             if lease is None:
                 self._park(node, gate)
                 for held in leases:
-                    held.release()
-                for untried in node.gates[place + 1 :]:  # it may have been its turn there
-                    self._unpark(untried)
+                    held.release(UNUSED)
+                self._let_others(node.gates[place + 1 :])  # it may have been its turn there
                 return False
             leases.append(lease)
         node.leases = leases
@@ -139,7 +138,7 @@ class ReadyQueue:
             lease = slots.try_acquire(name)
             if lease is None:
                 for held in leases:
-                    held.release()
+                    held.release(UNUSED)
                 return None
             leases.append(lease)
         return leases
@@ -157,7 +156,10 @@ class ReadyQueue:
 
         That may be a step of another run.
         """
-        for gate in node.gates:
+        self._let_others(node.gates)
+
+    def _let_others(self, gates: Iterable[str]) -> None:
+        for gate in gates:
             if not self._unpark(gate):
                 slots, name = self._slots_of(gate)
                 slots.pass_on(name)

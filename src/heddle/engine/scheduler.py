@@ -120,7 +120,7 @@ class Scheduler:
         self._nodes: dict[str, Node] = {}
         self._resources = Resources()
         self._lookup = Lookup(self._nodes, inputs or {})
-        slots = slots or LocalSlots(limits.per_provider, limits.requests_per_minute)
+        slots = slots or LocalSlots.of(limits, seed)
         self._queue = ReadyQueue(
             self._nodes, specs, limits, slots, estimates or Estimates(), self._wake
         )

@@ -73,12 +73,17 @@ class Slots(Protocol):
 
 
 class _Gate:
-    """One allowance, and who waits for it."""
+    """One allowance, and who waits for it.
 
-    __slots__ = ("allowance", "timer", "turns")
+    Attributes:
+        called: how many were woken and have not tried yet.
+    """
+
+    __slots__ = ("allowance", "called", "timer", "turns")
 
     def __init__(self, allowance: Allowance) -> None:
         self.allowance = allowance
+        self.called = 0
         self.turns = Turns()
         self.timer: tuple[asyncio.AbstractEventLoop, asyncio.TimerHandle] | None = None
 
@@ -145,6 +150,10 @@ class LocalSlots:
             seed=seed,
         )
 
+    def for_run(self, weight: float = 1.0) -> RunSlots:
+        """These slots as one run sees them: it takes turns with others by its weight."""
+        return RunSlots(self, weight)
+
     def bounds(self, provider: str) -> bool:
         """Whether there is any bound for that name, now or to be learned."""
         return self._gate(provider) is not None
@@ -182,6 +191,7 @@ class LocalSlots:
         if gate is None:
             return _FREE
         now = asyncio.get_running_loop().time()
+        gate.called = max(0, gate.called - 1)
         if gate.turns and gate.allowance.windows and self._first_waits(gate, now):
             return None  # or what is small would keep out what is large for ever
         hold = gate.allowance.take(now, cost)
@@ -226,16 +236,21 @@ class LocalSlots:
         """Somebody was woken, and does not try after all: wake the next."""
         gate = self._gate(provider)
         if gate is not None:
+            gate.called = max(0, gate.called - 1)
             self.serve(gate, asyncio.get_running_loop().time())
 
     def serve(self, gate: _Gate, now: float) -> None:
         """Wake the caller whose turn it is and who will try, now or when there is room."""
+        free = gate.allowance.calls_free
         while gate.turns:
             at = gate.allowance.opens_at(now, gate.turns.peek().cost)
             if at > now:
                 self._arm(gate, at)
                 return
+            if gate.called and gate.allowance.in_flight and free(now) <= gate.called:
+                return  # those who were woken before will take it
             if gate.turns.pop().wake():
+                gate.called += 1
                 return
 
     def _arm(self, gate: _Gate, at: float) -> None:
@@ -251,6 +266,7 @@ class LocalSlots:
 
     def _ring(self, gate: _Gate) -> None:
         gate.timer = None
+        gate.called = 0
         self.serve(gate, asyncio.get_running_loop().time())
 
 

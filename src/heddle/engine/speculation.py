@@ -28,6 +28,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from heddle.engine.endings import UNCALLED
 from heddle.engine.events import (
     STARTED,
     TERMINAL,
@@ -163,7 +164,7 @@ class Speculation:
         assert spec is not None
         if spec.effectful or spec.asks_model or spec.max_batch > 1 or step.over is not MISSING:
             return False
-        if step.reads or step.writes or spec.provider in self._limits.requests_per_minute:
+        if step.reads or step.writes or self._limits.rated(spec.provider):
             return False
         return spec.effect == "pure" or self._is_steered_by_the_user(node, step)
 
@@ -255,7 +256,7 @@ class Speculation:
     async def _call(self, guess: Guess, step: Step, args: dict[str, Any]) -> None:
         """Make the call, and keep what came of it until its fate is known."""
         if guess.decided:  # within one turn of the loop
-            self._attempts.give_back(guess.leases)
+            self._attempts.give_back(guess.leases, UNCALLED)
             return
         self._say_begun(guess, step, args)
         value, error = None, None
@@ -268,7 +269,7 @@ class Speculation:
             return
         guess.outcome, guess.ended = (value, error), self._log.now()
         self._forget_call(guess)
-        self._attempts.give_back(guess.leases)
+        self._attempts.give_back(guess.leases, value if error is None else error)
         if guess.decided:
             self._tell_cost(guess)
 

@@ -112,7 +112,7 @@ class Workshop:
         self.specs = specs_of(self.tools)
         if LLM_SPEC.name not in self.tools:
             del self.specs[LLM_SPEC.name]  # nobody to ask: no plan may call it
-        self.slots = slots or LocalSlots(self.limits.per_provider, self.limits.requests_per_minute)
+        self.slots = _for_run(slots or LocalSlots.of(self.limits, self.seed), self.limits.weight)
         self._own = (
             None if executor else LocalExecutor(self.tools, threads=self.limits.sync_threads)
         )
@@ -277,7 +277,7 @@ class Workshop:
         found: dict[str, list[tuple[str, int]]] = {}
         for name, spec in self.specs.items():
             own = self.limits.per_tool.get(name, spec.concurrency)
-            shared = self.limits.per_provider.get(spec.provider)
+            shared = self.limits.slots_of(spec.provider)
             found[name] = [("tool:" + name, own)] if own else []
             found[name] += [("provider:" + spec.provider, shared)] if shared else []
         return found
@@ -340,3 +340,8 @@ def _version() -> str:
         return version("heddle-run")
     except PackageNotFoundError:
         return "unknown"
+
+
+def _for_run(slots: Slots, weight: float) -> Slots:
+    """Slots as this run sees them, where they know runs."""
+    return slots.for_run(weight) if hasattr(slots, "for_run") else slots  # type: ignore[union-attr, attr-defined]

@@ -20,6 +20,7 @@ from heddle.models.chat_body import body_of, sent_names
 from heddle.models.chat_reply import MAX_ERROR_BYTES, Reply
 from heddle.models.http_faults import Voice
 from heddle.models.protocol import estimated_usage
+from heddle.models.quota import quota
 from heddle.models.sse import EventReader, EventTooLarge
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     import httpx2
 
     from heddle.models.protocol import Request, ToolCall, Usage
+    from heddle.models.quota import Quota
 
 __all__ = ["OpenAIModel", "ollama", "openai", "openrouter", "vllm"]
 
@@ -50,6 +52,9 @@ class OpenAIModel:
         stall_timeout_s: seconds that a stream may be silent; a backstop, whoever asks has a
             bound of its own (`Limits.stall_timeout_s`).
 
+    Attributes:
+        quota: what the server said last of its limits; None if it said nothing.
+
     Raises:
         ConfigError: `bad-base-url` or `bad-key`, for what cannot be sent at all.
     """
@@ -66,6 +71,7 @@ class OpenAIModel:
     ) -> None:
         self.name = name
         self.provider = provider
+        self.quota: Quota | None = None
         self._url = f"{base_url.strip().rstrip('/')}/chat/completions"
         self._key = _sendable(api_key.strip(), key_variable)
         self._stall_s = stall_timeout_s
@@ -119,6 +125,7 @@ class OpenAIModel:
             said_parallel = self._say_parallel and bool(request.tools)
             body = body_of(request, self.name, names, say_parallel=said_parallel)
             async with self._client().stream("POST", self._url, content=body) as response:
+                self.quota = quota(response.headers)
                 if response.status_code == 200:
                     yield response
                     return

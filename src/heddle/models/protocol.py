@@ -11,7 +11,16 @@ if TYPE_CHECKING:
 
     from heddle.plan.spec import ToolSpec
 
-__all__ = ["Message", "Model", "Request", "ToolCall", "Usage", "estimated_usage", "size_of"]
+__all__ = [
+    "Message",
+    "Model",
+    "Request",
+    "ToolCall",
+    "Usage",
+    "allowance_of",
+    "estimated_usage",
+    "size_of",
+]
 
 CHARACTERS_PER_TOKEN = 4
 
@@ -121,6 +130,9 @@ class Model(Protocol):
     Attributes:
         name: the provider's own name for it, as in "gpt-5-mini".
         provider: whose slots and prices hold, as in "openai".
+
+    A model that hears of its provider's limits keeps the last that it heard in `quota`, a
+    `heddle.models.quota.Quota`; the attribute may be missing.
     """
 
     name: str
@@ -139,6 +151,11 @@ class Model(Protocol):
     async def aclose(self) -> None:
         """Give up connections; a later `stream` opens them again."""
         ...
+
+
+def allowance_of(model: Model) -> str:
+    """The name under which a model's calls are bounded: see `heddle.engine.slots`."""
+    return f"{model.provider}:{model.name}"
 
 
 def size_of(piece: str | ToolCall) -> int:

@@ -121,6 +121,19 @@ class Limits:
                 if bound <= 0:
                     raise ValueError(f"limits: {name}[{key!r}] must be positive")
 
+    def slots_of(self, provider: str) -> int | None:
+        """The slots of a provider or of one of its models; None for no bound."""
+        return self.per_provider.get(bound_name(provider, self.per_provider) or "")
+
+    def rated(self, provider: str) -> bool:
+        """Whether its requests or tokens a minute are bounded."""
+        rates = (
+            self.requests_per_minute,
+            self.input_tokens_per_minute,
+            self.output_tokens_per_minute,
+        )
+        return bound_name(provider, *rates) is not None
+
 
 def bound_name(name: str, *bounds: Mapping[str, float]) -> str | None:
     """Under which name something is bounded: its own, else its provider's; None if it is not.

@@ -55,7 +55,7 @@ def test_the_text_comes_back_with_what_it_cost():
 
 def test_its_spec_is_known_without_a_model():
     found = llm_tool(Echo(), name="ask")
-    assert found.spec == replace(LLM_SPEC, name="ask", provider="echo")
+    assert found.spec == replace(LLM_SPEC, name="ask", provider="echo:echo-1")
     assert LLM_SPEC.asks_model
     assert (LLM_SPEC.effect, LLM_SPEC.effect_declared) == ("read", True)
 

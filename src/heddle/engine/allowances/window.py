@@ -14,7 +14,7 @@ from typing import Any
 __all__ = ["TRAVEL_S", "Window"]
 
 TRAVEL_S = 0.5
-"""By so much one request may take longer to its provider than a later one: it counts that longer."""
+"""A request may be so much longer on its way to the provider than a later one: it counts longer."""
 
 _MINUTE_S = 60.0
 

@@ -79,11 +79,13 @@ def llm_tool(model: Model, *, name: str = "llm", stall_timeout_s: float | None =
         """
         return cast("str", await _ask(model, instruction, context, stall_timeout_s))  # Metered
 
+    from heddle.models.protocol import allowance_of
+
     if name not in _FORMS:
         check_name(name)
         found = read_signature(llm, name)
         _FORMS[name] = binder(name, found.takes), dumper(name, found.gives)
-    spec = replace(LLM_SPEC, name=name, provider=model.provider)
+    spec = replace(LLM_SPEC, name=name, provider=allowance_of(model))
     return assemble(spec, llm, *_FORMS[name])
 
 
