@@ -20,7 +20,7 @@ from heddle.plan.ir import MISSING, Choose, Hole, Input, Item, Ref, Step, Templa
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-__all__ = ["Fails", "Hangs", "Outcome", "Tool", "interpret"]
+__all__ = ["Fails", "Hangs", "Outcome", "Skips", "Tool", "interpret"]
 
 Tool: TypeAlias = "Callable[[Step, int | None, dict[str, Any]], Any]"
 """A step, an element of a map, and filled arguments to a value.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+from collections import Counter
 from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING, Any, cast
@@ -69,12 +70,17 @@ class Outside:
     Attributes:
         calls: all calls, in the order in which they began.
         lives: lives of the program so far.
+        peaks: the most calls that were in flight at once in one life: of all (""), of a tool
+            ("tool …") and of a provider ("provider …").
+        resolved: what a person said that calls gave whose answers were lost.
     """
 
     seed: int = 0
     most_s: float = 1.0
     calls: list[Call] = field(default_factory=list[Call])
     lives: int = 0
+    peaks: dict[str, int] = field(default_factory=dict[str, int])
+    resolved: list[Call] = field(default_factory=list["Call"])
 
     def __post_init__(self) -> None:
         self._random = Random(self.seed ^ 0x0075)
@@ -100,15 +106,19 @@ class Outside:
         """How long the next call takes."""
         return self._random.choice((0.0, 0.0, 0.5, self._random.random())) * self.most_s
 
-    @property
-    def effects(self) -> list[Call]:
-        """Calls that have changed the world."""
-        return [call for call in self.calls if call.happened and call.place is not None]
+    def given(self) -> dict[tuple[str, str], set[str]]:
+        """The values that tools gave, as JSON, by tool and arguments."""
+        found: dict[tuple[str, str], set[str]] = {}
+        for call in [*self.calls, *self.resolved]:
+            if call.gave:
+                text = json.dumps(call.value, sort_keys=True)
+                found.setdefault((call.tool, call.text), set()).add(text)
+        return found
 
     def happened(self, step: str, element: int | None) -> Call | None:
         """The effect of a step, if it has happened."""
-        for call in self.effects:
-            if call.place is not None and call.place[1:] == (step, element):
+        for call in self.calls:
+            if call.happened and call.place is not None and call.place[1:] == (step, element):
                 return call
         return None
 
@@ -121,10 +131,23 @@ class _Line:
         self._number = outside.lives - 1
         self._life = life
         self._fires = faults.fires
+        self._in_flight: Counter[str] = Counter()
 
     async def call(self, tool: Tool, args: dict[str, Any]) -> Any:
-        """One call, with whatever goes wrong with it."""
+        """One call, counted among those that are in flight."""
         await self._life.alive()
+        names = ("", "tool " + tool.spec.name, "provider " + tool.spec.provider)
+        peaks = self._outside.peaks
+        for name in names:
+            self._in_flight[name] += 1
+            peaks[name] = max(peaks.get(name, 0), self._in_flight[name])
+        try:
+            return await self._serve(tool, args)
+        finally:
+            self._in_flight.subtract(names)
+
+    async def _serve(self, tool: Tool, args: dict[str, Any]) -> Any:
+        """One call, with whatever goes wrong with it."""
         call = self._record(tool, args)
         self._dies_at("kill-before-call")
         await self._life.pause(self._seconds())

@@ -1,0 +1,207 @@
+"""Simulate: a run with everything that goes wrong with it, from its beginning until it is over.
+
+>>> outcome = simulate(1)
+>>> outcome.violations
+[]
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import heddle
+from heddle.engine.events import LeaseTaken, StepEnded
+from heddle.engine.journal.reading import read
+from heddle.errors import JournalError
+from heddle.testing.simulation.faults import NoFaults
+from heddle.testing.simulation.invariants import Evidence, Violation, violations
+from heddle.testing.simulation.life import Died, Life
+from heddle.testing.simulation.outside import Outside
+from heddle.testing.simulation.scenario import Scenario, scenario_of
+from heddle.testing.simulation.store import SimulatedDisk
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from heddle.engine.events import Event
+    from heddle.engine.result import RunResult
+    from heddle.testing.simulation.store import SimulatedStore
+
+__all__ = ["Outcome", "run_scenario", "simulate"]
+
+RUN: Final = "simulated"
+MOST_LIVES: Final = 12
+"""A run that is not over after so many lives is taken for one that never will be."""
+
+
+@dataclass
+class Outcome:
+    """What came of a simulation.
+
+    Attributes:
+        seed: replays it.
+        violations: the promises that were broken; [] as it should be.
+        fired: the faults that happened, as (kind, number of the point).
+        lives: how often the program was started.
+        steps: steps of the plan.
+        calls: calls of tools, over all lives.
+        status: of the run.
+        states: the pairs of a step's status and code that came about.
+        events: the journal.
+    """
+
+    seed: int
+    violations: list[Violation]
+    fired: list[tuple[str, int]]
+    lives: int
+    steps: int
+    calls: int
+    status: str
+    states: frozenset[tuple[str, str]]
+    events: list[Event] = field(repr=False)
+
+    def trace(self) -> str:
+        """All of it in words, event by event."""
+        lines = [f"seed {self.seed}: {self.status}, {self.steps} steps, {self.lives} lives"]
+        lines += [f"fault {kind} at its point {point}" for kind, point in self.fired]
+        for n, event in enumerate(self.events):
+            line = f"{n:5}  {event!r:.220}"
+            lines.append(f"-- a life begins --\n{line}" if isinstance(event, LeaseTaken) else line)
+        return "\n".join([*lines, *(f"VIOLATION {found}" for found in self.violations)])
+
+
+def simulate(seed: int, **changed: Any) -> Outcome:
+    """Run the scenario of a seed, from its beginning until it is over, and hold it to account.
+
+    Args:
+        seed: any number; the same one gives the same run.
+        changed: attributes of the `Scenario` that are to be others.
+
+    Cost: about 10 ms.
+    """
+    scenario = scenario_of(seed)
+    return run_scenario(Scenario(**{**scenario.__dict__, **changed}))
+
+
+def run_scenario(scenario: Scenario) -> Outcome:
+    """Run a scenario, from its beginning until it is over, and hold it to account."""
+    return _Simulation(scenario).run()
+
+
+class _Simulation:
+    """The lives of one program, until its run is over."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        self.scenario = scenario
+        self.faults = scenario.faults()
+        self.disk = SimulatedDisk(scenario.seed)
+        self.outside = Outside(scenario.seed)
+        self.known: list[int] = []
+        self.leaked: list[str] = []
+        self.complaints: list[str] = []
+        self.found: list[Violation] = []
+        self.run_id = RUN
+        self.resolve: Mapping[str, Any] | None = None
+
+    def run(self) -> Outcome:
+        """Live until the run is over; then look at what is left."""
+        result = None
+        while result is None and len(self.known) < MOST_LIVES:
+            result = self._live(self.faults)
+        again = None
+        calls = len(self.outside.calls)
+        if result is not None and result.status == "unresolved" and self.scenario.resolves:
+            result = self._resolved(result)
+            calls = len(self.outside.calls)
+        if result is not None:
+            second = self._live(NoFaults())
+            again = _said(result), second and _said(second)
+        return self._outcome(result, again, calls)
+
+    def _live(self, faults: NoFaults) -> RunResult | None:
+        """One life; what it gave, or None if the run is not over."""
+        scenario = self.scenario
+        number = len(self.known)
+        self._begin()
+        life = Life(scenario.seed * 31 + number, changes=scenario.changes)
+        store = self.disk.open(life, faults)
+        dies_at = 0.7 * number + 0.9 if faults.fires("kill-any-time") else None
+        try:
+            return life.run(self._program(store, life, faults), dies_at=dies_at)
+        except Died:
+            return None
+        except (JournalError, asyncio.CancelledError):
+            self.leaked += life.leaked
+            return None
+        finally:
+            power = faults.fires("power-cut")
+            self.disk.outlive(life, power=power)
+            self.complaints += life.complaints
+
+    def _begin(self) -> None:
+        """Note what the journal holds before a life; a run that never began is begun anew."""
+        kept = self.disk.runs.get(self.run_id)
+        if kept is not None and not kept.frames:
+            self.run_id += "-again"
+            kept = None
+        self.known.append(sum(frame.events for frame in kept.frames) if kept else 0)
+
+    async def _program(self, store: SimulatedStore, life: Life, faults: NoFaults) -> RunResult:
+        """What a program does: start its run, or go on with it."""
+        scenario = self.scenario
+        tools = self.outside.tools(scenario.tools, life, faults)
+        if faults.fires("cancel"):
+            main = asyncio.current_task()
+            assert main is not None
+            asyncio.get_running_loop().call_later(0.8, main.cancel)
+        if self.run_id not in self.disk.runs:
+            return await heddle.execute(
+                scenario.plan, tools, inputs=scenario.inputs, limits=scenario.limits,
+                journal=store, run_id=self.run_id, seed=scenario.seed,
+            )  # fmt: skip
+        return await heddle.resume(self.run_id, tools, journal=store, resolve=self.resolve)
+
+    def _resolved(self, result: RunResult) -> RunResult | None:
+        """A person says what became of the writes in doubt, and the run goes on."""
+        return result
+
+    def _outcome(
+        self, result: RunResult | None, again: tuple[Any, Any] | None, calls: int
+    ) -> Outcome:
+        scenario = self.scenario
+        events = self._journal()
+        evidence = Evidence(
+            events, self.outside, {tool.spec.name: tool.spec for tool in scenario.tools},
+            scenario.inputs, scenario.limits, self.known, self.leaked, self.complaints, again,
+            calls,
+        )  # fmt: skip
+        return Outcome(
+            seed=scenario.seed,
+            violations=[*self.found, *violations(evidence)],
+            fired=list(getattr(self.faults, "fired", ())),
+            lives=len(self.known),
+            steps=len(scenario.plan.steps),
+            calls=len(self.outside.calls),
+            status=result.status if result is not None else "",
+            states=frozenset(
+                (event.status, event.code) for event in events if isinstance(event, StepEnded)
+            ),
+            events=events,
+        )
+
+    def _journal(self) -> list[Event]:
+        """The events that have survived."""
+        life = Life(0)
+
+        async def reading() -> list[Event]:
+            return [event async for event in read(self.disk.open(life), self.run_id)]
+
+        return life.run(reading())
+
+
+def _said(result: RunResult) -> Any:
+    """What a result says, apart from times."""
+    steps = [(step.id, step.status, step.value, step.error) for step in result.steps]
+    return result.status, result.answer, steps

@@ -1,0 +1,85 @@
+"""A scenario: what is run in a simulation, and everything that may go wrong with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from heddle.plan.limits import Limits
+from heddle.testing.simulation.faults import KINDS, Faults, NoFaults
+from heddle.testing.simulation.plans import INPUTS, TIMEOUT_S, random_plan, tools_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from heddle.plan.ir import Plan
+    from heddle.tools.function import Tool
+
+__all__ = ["Scenario", "scenario_of"]
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One run to be simulated.
+
+    Attributes:
+        seed: of everything that is left to chance.
+        plan: what is run.
+        tools: that it may call; they are wrapped, recorded, and made to fail.
+        inputs: the caller's data.
+        limits: bounds of the run.
+        kinds: what may go wrong.
+        deaths: lives that may end early.
+        changes: see `SeededLoop`.
+        resolves: whether a person says of each write whose outcome is not known whether it has
+            happened; else the run ends unresolved.
+        quiet: faults that do not happen, as (kind, number of the point).
+        crash: in the place of all faults by chance, those of an enumeration.
+    """
+
+    seed: int
+    plan: Plan
+    tools: tuple[Tool, ...]
+    inputs: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    limits: Limits = field(default_factory=Limits)
+    kinds: frozenset[str] = frozenset(KINDS)
+    deaths: int = 3
+    changes: int | None = None
+    resolves: bool = True
+    quiet: frozenset[tuple[str, int]] = frozenset()
+    crash: NoFaults | None = None
+
+    def faults(self) -> NoFaults:
+        """What goes wrong, from its beginning."""
+        if self.crash is not None:
+            return self.crash
+        return Faults(self.seed, kinds=self.kinds, deaths=self.deaths, quiet=self.quiet)
+
+
+def scenario_of(seed: int, size: int | None = None) -> Scenario:
+    """The scenario that a seed stands for: a random plan under random limits.
+
+    Args:
+        seed: any number.
+        size: steps of the plan; chosen by the seed by default.
+    """
+    random = Random(seed)
+    plan = random_plan(seed, size)
+    slots = random.choice((1, 2, 8))
+    return Scenario(
+        seed=seed,
+        plan=plan,
+        tools=tuple(tools_of(plan)),
+        inputs=INPUTS,
+        limits=Limits(
+            concurrency=random.choice((1, 2, 5, 64)),
+            per_provider={"p": slots} if random.random() < 0.6 else {},
+            requests_per_minute={"q": random.choice((2.0, 60.0))} if random.random() < 0.2 else {},
+            grace_s=TIMEOUT_S * 5,
+            run_timeout_s=None,
+            speculation=seed % 3 == 0,
+        ),
+        changes=random.choice((None, None, None, 3)),
+        resolves=random.random() < 0.7,
+    )
