@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from heddle.plan.ir import MISSING, Choose, Hole, Input, Item, Ref, Step, Template
 
@@ -101,7 +101,7 @@ def _run(
         return Outcome("skipped", str(skip), spared=str(skip) == "guard-false")
     except Fails as failure:
         return Outcome("failed", str(failure)) if mapped else _failed(step, str(failure))
-    items = []
+    items: list[Outcome] = []
     for place, (value, earlier) in enumerate(zip(values, before, strict=True)):
         if earlier is None or earlier.usable:
             known = {**inputs, _ITEM: value}
@@ -123,6 +123,7 @@ def _elements(
     values = ended[over.step].value if source is not None else _value(over, ended, inputs)
     if not isinstance(values, list):
         raise Fails("not-a-list")
+    values = cast("list[Any]", values)
     if step.bound is not None and len(values) > step.bound:
         raise Fails("too-wide")
     return values, [*source] if source is not None else [None] * len(values)
@@ -193,10 +194,12 @@ def _choices(value: Any) -> Iterable[Choose]:
         case Choose():
             yield value
         case list():
-            for item in value:
+            for item in cast("list[Any]", value):
                 yield from _choices(item)
         case dict():
-            yield from _choices(list(value.values()))
+            yield from _choices(list(cast("dict[str, Any]", value).values()))
+        case _:
+            pass
 
 
 def _failed(step: Step, code: str) -> Outcome:
@@ -215,11 +218,15 @@ def _needed(step: Step, ended: Mapping[str, Outcome]) -> list[str]:
         match value:
             case Ref(step=id):
                 yield id
-            case Template(parts=inner) | list(inner):
-                for item in inner:
+            case Template(parts=parts):
+                yield from walk(list(parts))
+            case list():
+                for item in cast("list[Any]", value):
                     yield from walk(item)
             case dict():
-                yield from walk(list(value.values()))
+                yield from walk(list(cast("dict[str, Any]", value).values()))
+            case _:
+                pass
 
     subject = step.when.subject if step.when is not None else None
     over = step.over if step.over is not MISSING else None
@@ -249,22 +256,24 @@ def _value(value: Any, ended: dict[str, Outcome], inputs: Mapping[str, Any]) -> 
                 for item in parts
             )
         case dict():
-            return {name: _value(item, ended, inputs) for name, item in value.items()}
+            members = cast("dict[str, Any]", value)
+            return {name: _value(item, ended, inputs) for name, item in members.items()}
         case list():
-            return [_value(item, ended, inputs) for item in value]
+            return [_value(item, ended, inputs) for item in cast("list[Any]", value)]
         case _:
             return value
 
 
 def _part(value: Any, path: tuple[str | int, ...]) -> Any:
     for key in path:
-        if (type(key) is str and type(value) is dict and key in value) or (
-            type(key) is int and type(value) is list and 0 <= key < len(value)
-        ):
-            value = value[key]
+        if isinstance(key, str):
+            there = isinstance(value, dict) and key in value
         else:
+            there = isinstance(value, list) and 0 <= key < len(cast("list[Any]", value))
+        if not there:
             raise Fails("bad-path")
-    return value
+        value = cast("Any", value[key])
+    return cast("Any", value)
 
 
 def _text(value: Any) -> str:

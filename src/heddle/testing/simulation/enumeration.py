@@ -1,8 +1,8 @@
 """Every crash: the program dies at each point of a run, and again at each point of what follows.
 
 A point is before and after each append to the journal, and before each call of a tool and after its
-effect. That is stronger than dying at random: for these plans, no schedule of so many deaths is left
-out.
+effect. That is stronger than dying at random: for these plans, no schedule of so many deaths is
+left out.
 """
 
 from __future__ import annotations

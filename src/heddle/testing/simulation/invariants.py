@@ -383,8 +383,8 @@ def _endings(state: RunState) -> dict[Place, tuple[str, str, Any]]:
         if step.map is not None:
             for element, value in enumerate(step.map.values):
                 fault = step.map.faults.get(element)
-                known = ("done", "") if fault is None else (fault.status, fault.code)
-                ends[id, element] = *known, value
+                status, code = ("done", "") if fault is None else (fault.status, fault.code)
+                ends[id, element] = status, code, value
     return ends
 
 

@@ -27,7 +27,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 from random import Random
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 from heddle.testing.clock import VirtualClockLoop
@@ -60,6 +60,8 @@ class SeededLoop(VirtualClockLoop):
         super().__init__()
         self.turns = 0
         self.complaints: list[str] = []
+        self._queue: deque[asyncio.Handle] = self._ready  # type: ignore[attr-defined]
+        self._timers: list[asyncio.TimerHandle] = self._scheduled  # type: ignore[attr-defined]
         self._random = Random(seed)
         self._priorities: WeakKeyDictionary[Any, float] | None = None
         if changes is not None:
@@ -76,7 +78,7 @@ class SeededLoop(VirtualClockLoop):
 
         It takes the place of asyncio's own, whose queue and heap it reads.
         """
-        ready: deque[asyncio.Handle] = self._ready  # type: ignore[attr-defined]
+        ready = self._queue
         if not ready or self.threads:
             self._wait(ready)
         self._ring(ready)
@@ -91,7 +93,7 @@ class SeededLoop(VirtualClockLoop):
 
     def _wait(self, ready: deque[asyncio.Handle]) -> None:
         """Let time pass until the next timer; where a thread works, wait for it in real time."""
-        scheduled: list[asyncio.TimerHandle] = self._scheduled  # type: ignore[attr-defined]
+        scheduled = self._timers
         while scheduled and scheduled[0]._cancelled:  # type: ignore[attr-defined]
             heapq.heappop(scheduled)._scheduled = False  # type: ignore[attr-defined]
             self._timer_cancelled_count -= 1
@@ -105,7 +107,7 @@ class SeededLoop(VirtualClockLoop):
 
     def _ring(self, ready: deque[asyncio.Handle]) -> None:
         """Move the timers that are due among what is ready."""
-        scheduled: list[asyncio.TimerHandle] = self._scheduled  # type: ignore[attr-defined]
+        scheduled = self._timers
         due = self.time() + self._clock_resolution
         while scheduled and scheduled[0].when() < due:
             handle = heapq.heappop(scheduled)
@@ -142,7 +144,7 @@ class SeededLoop(VirtualClockLoop):
 def _owner(handle: asyncio.Handle) -> asyncio.Task[Any] | None:
     """The task that a callback is a step of, if it is one."""
     whose = getattr(handle._callback, "__self__", None)  # type: ignore[attr-defined]
-    return whose if isinstance(whose, asyncio.Task) else None
+    return cast("asyncio.Task[Any]", whose) if isinstance(whose, asyncio.Task) else None
 
 
 def run_seeded(main: Coroutine[Any, Any, T], seed: int, *, changes: int | None = None) -> T:

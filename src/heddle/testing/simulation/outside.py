@@ -157,9 +157,9 @@ class _Line:
         self._dies_at("kill-after-call")
         await self._life.alive()
         await self._answer()
-        if isinstance(value, dict) and self._fires("tool-huge"):
-            value = {**cast("dict[str, Any]", value), "huge": "x" * HUGE_CHARACTERS}
-        call.gave, call.value = True, value.value if type(value) is Metered else value
+        if type(value) is dict and self._fires("tool-huge"):
+            value = cast("Any", {**value, "huge": "x" * HUGE_CHARACTERS})
+        call.gave, call.value = True, _bare(value)
         return value
 
     async def _act(self, tool: Tool, args: dict[str, Any]) -> Any:
@@ -231,6 +231,10 @@ def _asked_by(args: dict[str, Any]) -> tuple[tuple[str, str, int | None], str]:
     return (current.run_id, current.step, current.element), current.key
 
 
+def _bare(value: Any) -> Any:
+    return value.value if type(value) is Metered else value
+
+
 def _throttled(seconds: float | None) -> ModelError:
     return ModelError(
         "too many requests",
@@ -246,7 +250,7 @@ def value_of(args: dict[str, Any]) -> Any:
     digest = hashlib.blake2b(json.dumps(args, sort_keys=True).encode(), digest_size=8).hexdigest()
     if digest[0] == "0":
         return [True, digest[:8], None][int(digest[1], 16) % 3]
-    return {"id": digest[:6], "yes": True, "no": False, "list": [digest[6:9], {"$ref": "1"}]}
+    return {"id": digest[:6], "yes": True, "no": False, "list": [digest[6:9], "$1"]}
 
 
 def made_tool(spec: Any) -> Tool:

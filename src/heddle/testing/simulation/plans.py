@@ -24,9 +24,9 @@ __all__ = ["INPUTS", "TIMEOUT_S", "random_plan", "tools_of"]
 TIMEOUT_S: Final = 10.0
 INPUTS: Final[dict[str, Any]] = {"mail": {"to": ["a@b"], "flag": True}, "text": "$1 {x} #E2"}
 
-_PARAMETERS: Final = {
+_PARAMETERS: Final[dict[str, Any]] = {
     "type": "object",
-    "properties": {name: {} for name in ("me", "item", "a0", "a1", "a2")},
+    "properties": {name: {} for name in ("me", "item", "a0", "a1")},
 }
 _LITERALS: Final = (1, 2.5, None, True, "$1 {0}", [1, [2]], {"a": {"b": "#E1"}})
 
@@ -77,7 +77,7 @@ class _Maker:
             for _ in range(4)
         ]
         plan = Plan()
-        for number in range(1, (size or random.randint(4, 42)) + 1):
+        for number in range(1, (size or random.randint(2, 40)) + 1):
             step = self.step(str(number), random.choice(tools))
             if self.with_maps and self.chance(0.2):
                 step = self.mapped(step)
@@ -119,7 +119,7 @@ class _Maker:
             return Choose(tuple(Ref(self.ref().step) for _ in range(self.random.randint(2, 3))))
         if pick < 0.73:
             return Input("mail", ("to", 0)) if self.chance(0.5) else Input("text")
-        if depth > 1:
+        if depth > 0:
             return "leaf"
         return self.container(pick, depth)
 
@@ -136,7 +136,7 @@ class _Maker:
         if self.maps and pick < 0.5:
             return Ref(self.random.choice(self.maps[-4:]))
         if not self.ids or pick < 0.75:
-            return [self.value(1) for _ in range(self.random.choice((0, 1, 3, 5)))]
+            return [self.value(1) for _ in range(self.random.choice((0, 1, 2, 4)))]
         refs: list[Any] = [Input("mail", ("to",)), self.ref()]
         if len(self.maps) < len(self.ids):
             refs.append(Ref(self.single(), ("list",)))
@@ -146,7 +146,7 @@ class _Maker:
         """The same step as a map."""
         over = self.over()
         self.in_map = True
-        args = {"me": step.id, "item": Item(), **self.more(self.random.choice((0, 1, 2)))}
+        args = {"me": step.id, "item": Item(), **self.more(self.random.choice((0, 0, 1)))}
         self.in_map = False
         self.maps.append(step.id)
         when = step.when
@@ -172,7 +172,7 @@ class _Maker:
         """A step that is no map; most steps say in their arguments who they are."""
         alone = tool.startswith(("idempotent", "write")) or self.chance(0.85)
         args = {"me": id if alone else "anyone"}
-        args |= self.more(self.random.choices((0, 1, 2, 3), (2, 5, 3, 1))[0])
+        args |= self.more(self.random.choices((0, 1, 2), (4, 5, 2))[0])
         return Step(
             id,
             tool,

@@ -196,7 +196,8 @@ class _Simulation:
         life = Life(0)
 
         async def reading() -> list[Event]:
-            return [event async for event in read(self.disk.open(life), self.run_id)]
+            pages = read(self.disk.open(life), self.run_id)
+            return [event_of(entry) async for page in pages for entry in page.entries]
 
         return life.run(reading())
 
