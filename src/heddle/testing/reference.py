@@ -273,7 +273,7 @@ def _part(value: Any, path: tuple[str | int, ...]) -> Any:
         if not there:
             raise Fails("bad-path")
         value = cast("Any", value[key])
-    return cast("Any", value)
+    return value
 
 
 def _text(value: Any) -> str:

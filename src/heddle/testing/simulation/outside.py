@@ -152,13 +152,13 @@ class _Line:
         self._dies_at("kill-before-call")
         await self._life.pause(self._seconds())
         self._refuse()
-        value = await self._act(tool, args)
+        value: Any = await self._act(tool, args)
         call.happened = True
         self._dies_at("kill-after-call")
         await self._life.alive()
         await self._answer()
         if type(value) is dict and self._fires("tool-huge"):
-            value = cast("Any", {**value, "huge": "x" * HUGE_CHARACTERS})
+            value = {**cast("dict[str, Any]", value), "huge": "x" * HUGE_CHARACTERS}
         call.gave, call.value = True, _bare(value)
         return value
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import heddle
 from heddle.engine.events import LeaseTaken, StepEnded
 from heddle.engine.journal.reading import read
+from heddle.engine.record import event_of
 from heddle.errors import JournalError
 from heddle.testing.simulation.faults import NoFaults
 from heddle.testing.simulation.invariants import Evidence, Violation, violations
