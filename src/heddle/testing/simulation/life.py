@@ -47,6 +47,12 @@ class Life:
         self.leaked: list[str] = []
         self.complaints: list[str] = []
 
+    def twin(self) -> Life:
+        """Another process at the same time: it lives and dies by itself, on the same loop."""
+        twin = object.__new__(Life)
+        twin.__dict__ |= {**self.__dict__, "_death": self._loop.create_future(), "dead": False}
+        return twin
+
     def time(self) -> float:
         """Seconds since it began."""
         return self._loop.time()

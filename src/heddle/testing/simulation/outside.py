@@ -169,7 +169,8 @@ class _Line:
         spec = tool.spec
         place, key = None, ""
         if spec.effectful:
-            place, key = _asked_by(args)
+            current = heddle.current_call()
+            place, key = (current.run_id, current.step, current.element), current.key
         text = json.dumps(args, sort_keys=True)
         call = Call(self._number, spec.name, spec.effect, text, place, key, self._life.time())
         self._outside.calls.append(call)
@@ -191,7 +192,7 @@ class _Line:
         if fires("throttled-until"):
             raise _throttled(self._outside.most_s * 3)
         if fires("not-sent"):
-            raise getattr(heddle, "NotSent", ConnectionError)("the line was busy")
+            raise heddle.NotSent("the line was busy")
         if fires("lost-before"):
             raise ConnectionResetError("reset by peer")
         if fires("tool-error"):
@@ -222,13 +223,6 @@ class _Line:
                 await asyncio.sleep(until - self._life.time())
             except asyncio.CancelledError:
                 continue
-
-
-def _asked_by(args: dict[str, Any]) -> tuple[tuple[str, str, int | None], str]:
-    if not hasattr(heddle, "current_call"):
-        return ("", args["me"], json.dumps(args)), ""
-    current = heddle.current_call()
-    return (current.run_id, current.step, current.element), current.key
 
 
 def _bare(value: Any) -> Any:

@@ -24,15 +24,17 @@ from heddle.testing.simulation.scenario import Scenario, scenario_of
 from heddle.testing.simulation.store import SimulatedDisk
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from heddle.engine.events import Event
     from heddle.engine.result import RunResult
     from heddle.testing.simulation.store import SimulatedStore
+    from heddle.tools.function import Tool
 
 __all__ = ["Outcome", "run_scenario", "simulate"]
 
 RUN: Final = "simulated"
+_SOON_S: Final = 0.8
 MOST_LIVES: Final = 12
 """A run that is not over after so many lives is taken for one that never will be."""
 
@@ -109,7 +111,7 @@ class _Simulation:
     def run(self) -> Outcome:
         """Live until the run is over; then look at what is left."""
         result = None
-        while result is None and len(self.known) < MOST_LIVES:
+        while result is None and len(self.known) < MOST_LIVES and not self.found:
             result = self._live(self.faults)
         again = None
         calls = len(self.outside.calls)
@@ -125,7 +127,7 @@ class _Simulation:
         """One life; what it gave, or None if the run is not over."""
         scenario = self.scenario
         number = len(self.known)
-        self._begin()
+        self._note()
         life = Life(scenario.seed * 31 + number, changes=scenario.changes)
         store = self.disk.open(life, faults)
         dies_at = 0.7 * number + 0.9 if faults.fires("kill-any-time") else None
@@ -134,14 +136,17 @@ class _Simulation:
         except Died:
             return None
         except (JournalError, asyncio.CancelledError):
-            self.leaked += life.leaked
+            return None
+        except Exception as error:
+            self.found.append(Violation("I10", f"life {number} broke: {error!r:.300}"))
             return None
         finally:
             power = faults.fires("power-cut")
             self.disk.outlive(life, power=power)
+            self.leaked += life.leaked
             self.complaints += life.complaints
 
-    def _begin(self) -> None:
+    def _note(self) -> None:
         """Note what the journal holds before a life; a run that never began is begun anew."""
         kept = self.disk.runs.get(self.run_id)
         if kept is not None and not kept.frames:
@@ -151,18 +156,41 @@ class _Simulation:
 
     async def _program(self, store: SimulatedStore, life: Life, faults: NoFaults) -> RunResult:
         """What a program does: start its run, or go on with it."""
-        scenario = self.scenario
-        tools = self.outside.tools(scenario.tools, life, faults)
+        tools = self.outside.tools(self.scenario.tools, life, faults)
         if faults.fires("cancel"):
             main = asyncio.current_task()
             assert main is not None
-            asyncio.get_running_loop().call_later(0.8, main.cancel)
-        if self.run_id not in self.disk.runs:
-            return await heddle.execute(
-                scenario.plan, tools, inputs=scenario.inputs, limits=scenario.limits,
-                journal=store, run_id=self.run_id, seed=scenario.seed,
-            )  # fmt: skip
-        return await heddle.resume(self.run_id, tools, journal=store, resolve=self.resolve)
+            asyncio.get_running_loop().call_later(_SOON_S, main.cancel)
+        if faults.fires("takeover"):
+            return await self._taken_over(store, life, tools)
+        return await self._start(store, tools)
+
+    async def _start(self, store: SimulatedStore, tools: Sequence[Tool]) -> RunResult:
+        scenario = self.scenario
+        if self.run_id in self.disk.runs:
+            return await heddle.resume(self.run_id, tools, journal=store, resolve=self.resolve)
+        return await heddle.execute(
+            scenario.plan, tools, inputs=scenario.inputs, limits=scenario.limits,
+            journal=store, run_id=self.run_id, seed=scenario.seed,
+        )  # fmt: skip
+
+    async def _taken_over(
+        self, store: SimulatedStore, life: Life, tools: Sequence[Tool]
+    ) -> RunResult:
+        """A process is so slow that another takes its run over, and then it goes on."""
+        first = asyncio.ensure_future(self._start(store, tools))
+        await asyncio.wait((first,), timeout=_SOON_S)
+        kept = self.disk.runs.get(self.run_id)
+        if first.done() or kept is None or not kept.frames:
+            return await first
+        self.disk.jump_s += 3_600.0  # its lease is overdue
+        self._note()
+        twin = life.twin()
+        others = self.outside.tools(self.scenario.tools, twin)
+        second = asyncio.ensure_future(self._start(self.disk.open(twin), others))
+        await asyncio.wait((first, second))
+        first.exception()
+        return await second
 
     def _resolved(self, result: RunResult) -> RunResult | None:
         """A person says what became of the writes in doubt, and the run goes on."""
