@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
+from heddle.engine.postgres_faults import AWAY, STARTING, fault, tells
 from heddle.errors import JournalError
 
 if TYPE_CHECKING:
@@ -33,22 +34,6 @@ PATIENCE_S = 30.0
 FIRST_WAIT_S = 0.05
 LONGEST_WAIT_S = 2.0
 _LOCK = 0x686564646C65  # "heddle": who makes the tables, makes them alone
-
-_AWAY = (
-    asyncpg.PostgresConnectionError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.TooManyConnectionsError,
-    asyncpg.DeadlockDetectedError,
-    asyncpg.SerializationError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
-    OSError,
-    TimeoutError,
-)
-_STARTING = (asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError)
-"""What a server says that is there, but not yet for us."""
 
 
 class Tables(NamedTuple):
@@ -121,15 +106,15 @@ class Database:
         while True:
             try:
                 return await work()
-            except (*_AWAY, asyncpg.PostgresError, ValueError) as error:
+            except (*AWAY, asyncpg.PostgresError, ValueError) as error:
                 if not self._passes(error) or time.monotonic() > give_up:
-                    raise fault(error, self.place) from (None if _tells(error) else error)
+                    raise fault(error, self.place) from (None if tells(error) else error)
             await asyncio.sleep(self._jitter.uniform(wait_s / 2, wait_s))
             wait_s = min(LONGEST_WAIT_S, wait_s * 2)
 
     def _passes(self, error: BaseException) -> bool:
         """Whether waiting may help. What never answered is more likely a wrong address."""
-        away = isinstance(error, _AWAY if self._made else _STARTING)
+        away = isinstance(error, AWAY if self._made else STARTING)
         return away and not isinstance(error, asyncpg.DataError)  # an InterfaceError for values
 
     async def _say(self, statement: str, values: tuple[Any, ...]) -> list[Any]:
@@ -140,7 +125,7 @@ class Database:
             except asyncio.CancelledError:
                 self.doubts += 1
                 raise
-            except _AWAY:
+            except AWAY:
                 # One that lost its server in mid-answer may look alive: it is not lent again.
                 with contextlib.suppress(asyncpg.InterfaceError):  # the pool knew
                     connection.terminate()
@@ -230,95 +215,3 @@ def place_of(dsn: str) -> str:
     if "@" in parts.path + parts.query + parts.fragment:  # the password may have been cut in two
         return "postgresql://…"
     return f"{parts.scheme}://{who.partition(':')[0]}{at}{hosts}{parts.path}"
-
-
-class _Fault(NamedTuple):
-    kinds: tuple[type[BaseException], ...]
-    code: str
-    says: str
-    hint: str
-
-
-_FAULTS = (
-    _Fault(
-        (asyncpg.InvalidPasswordError, asyncpg.InvalidAuthorizationSpecificationError),
-        "journal-unwritable",
-        "the server does not let us in: {error}",
-        "check user and password; in a URL, special characters are percent-encoded",
-    ),
-    _Fault(
-        (asyncpg.InvalidCatalogNameError,),
-        "journal-unwritable",
-        "there is no such database: {error}",
-        "make it (CREATE DATABASE …), or correct the name",
-    ),
-    _Fault(
-        (asyncpg.InsufficientPrivilegeError,),
-        "journal-unwritable",
-        "a right is missing: {error}",
-        "the user needs CREATE on the database once, then USAGE on the schema heddle and SELECT, "
-        "INSERT, UPDATE on its tables",
-    ),
-    _Fault(
-        (asyncpg.ReadOnlySQLTransactionError,),
-        "journal-unwritable",
-        "the server only reads: {error}",
-        "name the primary server, not a standby",
-    ),
-    _Fault(
-        (asyncpg.DiskFullError, asyncpg.OutOfMemoryError),
-        "journal-full",
-        "the server has no room: {error}",
-        "make room there, then resume the run",
-    ),
-    _Fault(
-        (asyncpg.LockNotAvailableError, asyncpg.QueryCanceledError),
-        "journal-locked",
-        "the server gave up waiting: {error}",
-        "see who holds its tables (pg_locks), then resume the run",
-    ),
-    _Fault(
-        (asyncpg.TooManyConnectionsError,),
-        "journal-lost",
-        "the server takes no more connections: {error}",
-        "raise max_connections there, or close others; then resume the run",
-    ),
-    _Fault(
-        (asyncpg.DataError,),
-        "journal-unwritable",
-        "a value cannot be kept: {error}",
-        "",
-    ),
-    _Fault(
-        (ValueError,),
-        "journal-unwritable",
-        "this is not a URL that PostgreSQL's client can use",
-        "postgresql://user:password@host:port/database, special characters percent-encoded",
-    ),
-    _Fault(
-        _AWAY,
-        "journal-lost",
-        "there is no connection to the server: {error}",
-        "check host, port and whether the server runs; then resume the run",
-    ),
-    _Fault(
-        (asyncpg.PostgresError,),
-        "journal-unwritable",
-        "the server refuses: {error}",
-        "",
-    ),
-)
-
-
-def _tells(error: BaseException) -> bool:
-    """Whether its text may show a part of the password: the URL could not be read."""
-    return isinstance(error, ValueError) and not isinstance(error, asyncpg.DataError)
-
-
-def fault(error: BaseException, place: str) -> JournalError:
-    """What a user can do something with, of what the client or the server has said."""
-    if isinstance(error, JournalError):
-        return error
-    row = next(row for row in _FAULTS if isinstance(error, row.kinds))
-    text = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return JournalError(f"{place}: {row.says.format(error=text)}", code=row.code, hint=row.hint)
