@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from heddle.engine.conversion import convert
     from heddle.engine.execution import check, execute, execute_sync
     from heddle.engine.result import RunResult
+    from heddle.engine.resuming import resume
     from heddle.errors import (
         BudgetExceeded,
         ConfigError,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from heddle.plan.ir import Choose, Input, Item, Plan, Ref, Step, Template
     from heddle.plan.limits import Limits
     from heddle.tools.function import Tool, tool
+    from heddle.tools.probes import Done, Failed, NotDone, Unsure
 
 __all__ = [
     "Agent",
@@ -44,6 +46,8 @@ __all__ = [
     "Choose",
     "ConfigError",
     "CurrentCall",
+    "Done",
+    "Failed",
     "Finding",
     "HeddleError",
     "Input",
@@ -52,6 +56,7 @@ __all__ = [
     "JournalError",
     "Limits",
     "ModelError",
+    "NotDone",
     "NotSent",
     "Plan",
     "PlanRejected",
@@ -61,12 +66,14 @@ __all__ = [
     "Template",
     "Tool",
     "ToolFailed",
+    "Unsure",
     "check",
     "convert",
     "current_call",
     "execute",
     "execute_sync",
     "parse",
+    "resume",
     "tool",
 ]
 
@@ -76,6 +83,7 @@ _HOMES = {
     "heddle.engine.conversion": ["convert"],
     "heddle.engine.execution": ["check", "execute", "execute_sync"],
     "heddle.engine.result": ["RunResult"],
+    "heddle.engine.resuming": ["resume"],
     "heddle.errors": [
         "BudgetExceeded",
         "ConfigError",
@@ -92,6 +100,7 @@ _HOMES = {
     "heddle.plan.ir": ["Choose", "Input", "Item", "Plan", "Ref", "Step", "Template"],
     "heddle.plan.limits": ["Limits"],
     "heddle.tools.function": ["Tool", "tool"],
+    "heddle.tools.probes": ["Done", "Failed", "NotDone", "Unsure"],
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -16,6 +16,7 @@ import math
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 
 from heddle.engine.batches import Batch, Batches
+from heddle.engine.calls import CurrentCall, calling
 from heddle.engine.deadlines import Deadlines
 from heddle.engine.endings import UNCALLED, ending_of
 from heddle.engine.events import STARTED, EffectOrigin, LateResult, StepIntent
@@ -92,6 +93,7 @@ class Attempts:
         calls: attempts that have begun.
         deadlines: the run's deadlines.
         left_s: seconds that a step has left of its time for all attempts; asked if there is such.
+        lease: the token of the run's lease, which effects carry.
         spare: called when every ready step that finds a slot has one, while `speculating`.
     """
 
@@ -112,6 +114,7 @@ class Attempts:
         self.spare: Callable[[], None] | None = None
         self.left_s: Callable[[Node, float], float] = lambda node, now: math.inf
         self.speculating = False
+        self.lease = 0
         self.deadlines = Deadlines(log.now)
         self._call = executor.call
         self._call_many: CallMany | None = getattr(executor, "call_many", None)
@@ -295,9 +298,10 @@ class Attempts:
         self._log.emit(
             StepIntent(
                 now, node.id, node.element, node.attempt, spec.effect, hash_of(args), key, deadline,
-                origin, 0,
+                origin, self.lease,
             )
         )  # fmt: skip
+        calling.set(CurrentCall(key, origin.run, node.id, node.element, node.attempt, deadline))
         await self._log.durable(len(self._log.events) - 1)
         if node.status != "running":
             raise asyncio.CancelledError
@@ -313,6 +317,7 @@ class Attempts:
             return
         if node.spec.effectful:  # type: ignore[union-attr]  # only steps hold slots
             self._sharing.world_changed()
+            calling.set(None)
         node.task = None
         self.in_flight -= 1
         if node.deadline is not None:

@@ -34,7 +34,7 @@ class CurrentCall(NamedTuple):
     deadline: float | None
 
 
-calling: ContextVar[CurrentCall] = ContextVar("calling")
+calling: ContextVar[CurrentCall | None] = ContextVar("calling", default=None)
 """Set in the task of an attempt, for tools with an effect only."""
 
 
@@ -44,10 +44,10 @@ def current_call() -> CurrentCall:
     Raises:
         LookupError: outside of a call, and in tools that are `pure` or `read`.
     """
-    try:
-        return calling.get()
-    except LookupError:
+    call = calling.get()
+    if call is None:
         raise LookupError(
             "there is no current call: it is there inside of tools that are declared idempotent "
             "or write, while a plan runs them"
-        ) from None
+        )
+    return call

@@ -11,7 +11,9 @@ from heddle.engine.events import (
     PlanProposed,
     PlanRejected,
 )
+from heddle.engine.keeping import kept
 from heddle.engine.result import RunError
+from heddle.engine.settings import handed_over, title_of
 from heddle.engine.workshop import Workshop, specs_of
 from heddle.errors import ConfigError, HeddleError, InternalError
 from heddle.plan import verify
@@ -22,6 +24,7 @@ from heddle.tools.toolbox import toolbox
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable, Mapping
 
+    from heddle.engine.journal.places import Place
     from heddle.engine.log import EventLog
     from heddle.engine.result import RunResult
     from heddle.engine.round import Approve
@@ -30,7 +33,10 @@ if TYPE_CHECKING:
     from heddle.plan.findings import Finding
     from heddle.plan.spec import ToolSpec
 
-__all__ = ["check", "execute", "execute_sync", "run_now"]
+__all__ = [
+    "carried_out", "check", "execute", "execute_sync", "models_of", "refuse_without_model",
+    "run_now",
+]  # fmt: skip
 
 
 _LEAVING_S = 0.1
@@ -70,6 +76,9 @@ async def execute(
     slots: Slots | None = None,
     log: EventLog | None = None,
     seed: int | None = None,
+    journal: Place | None = None,
+    run_id: str | None = None,
+    caller: Mapping[str, Any] | None = None,
 ) -> RunResult:
     """Run a complete plan. A plan with an error finding is rejected: nothing of it runs.
 
@@ -83,23 +92,37 @@ async def execute(
         slots: allowances shared with other runs.
         log: takes the events; pass one to follow the run while it lasts.
         seed: of what the run leaves to chance, which is how long it waits; drawn by default.
+        journal: where the run is kept, so that `resume` can go on with it: a path, a URL, or a
+            store; in memory only by default.
+        run_id: the run's id; drawn by default.
+        caller: what the caller wants to find again in the journal; JSON.
 
     Returns:
         The result; failing steps and a rejected plan are in it and are not raised.
 
     Raises:
         ConfigError: a tool or an input that cannot be used, or an `llm` step and no model.
+        JournalError: the run cannot be kept there.
     """
     limits = limits or Limits()
-    models = _models(model)
+    models = models_of(model)
     box = toolbox(tools)
-    _refuse_without_model(plan, specs_of(box), models)
+    refuse_without_model(plan, specs_of(box), models)
+    config = handed_over(plan, asks=approve is not None, caller=caller)
     workshop = Workshop(
-        box, models=models, limits=limits, inputs=inputs, slots=slots, log=log, seed=seed
+        box, models=models, limits=limits, inputs=inputs, slots=slots, log=log, seed=seed,
+        run_id=run_id, config=config,
     )  # fmt: skip
+    async with kept(workshop, journal, title_of(plan)):
+        result = await carried_out(workshop, plan, approve)
+    return workshop.as_kept(result)
+
+
+async def carried_out(workshop: Workshop, plan: Plan, approve: Approve | None) -> RunResult:
+    """The result of a plan, from its beginning or from where its past ends."""
     async with workshop:
         findings = verify.check(plan, workshop.specs, inputs=workshop.inputs.keys())
-        findings += verify.too_dear(plan, workshop.specs, limits)
+        findings += verify.too_dear(plan, workshop.specs, workshop.limits)
         if any(finding.severity == "error" for finding in findings):
             return _reject(workshop, plan, findings)
         try:
@@ -142,9 +165,14 @@ def _reject(workshop: Workshop, plan: Plan, findings: list[Finding]) -> RunResul
     return replace(result, plan=plan, plans=[plan])
 
 
-def _refuse_without_model(
+def refuse_without_model(
     plan: Plan, specs: Mapping[str, ToolSpec], models: Mapping[str, Model]
 ) -> None:
+    """Refuse a plan that asks a model where there is none.
+
+    Raises:
+        ConfigError: `no-model`.
+    """
     if models:
         return
     for step in plan.steps:
@@ -156,7 +184,12 @@ def _refuse_without_model(
             )
 
 
-def _models(model: str | Model | None) -> dict[str, Model]:
+def models_of(model: str | Model | None) -> dict[str, Model]:
+    """Models by role; none for None.
+
+    Raises:
+        ConfigError: there is no such model.
+    """
     if model is None:
         return {}
     if isinstance(model, str):

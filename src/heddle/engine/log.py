@@ -14,7 +14,7 @@ from heddle.engine.events import RunFinished
 from heddle.engine.record import Record, event_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterable
 
     from heddle.engine.events import Entry, Event
 
@@ -57,6 +57,13 @@ class EventLog:
             self._clock = _clock_of(asyncio.get_running_loop())
             self._started = self._clock()
         return self._clock() - self._started
+
+    def recall(self, entries: Iterable[Entry], last_s: float) -> None:
+        """Begin with the events of a run that is gone on with; its clock goes on from the last."""
+        for entry in entries:
+            self.emit(entry)
+        self.now()
+        self._started -= last_s
 
     def _tell(self, entry: Entry) -> None:
         self.events.kept.append(entry)
@@ -102,7 +109,7 @@ class EventLog:
                 event = self.events[place]
                 place += 1
                 yield event
-                if isinstance(event, RunFinished):
+                if isinstance(event, RunFinished) and place == len(self.events):
                     return
             if self._closed:
                 return

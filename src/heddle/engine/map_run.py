@@ -98,9 +98,10 @@ class MapRun:
 
     def take_index(self) -> int | None:
         """The next element that may begin; None if none may now."""
-        if self.next < len(self.items):
+        while self.next < len(self.items):
             self.next += 1
-            return self.next - 1
+            if self.states[self.next - 1] == OPEN:  # it has not ended in the past of the run
+                return self.next - 1
         return self.available.popleft() if self.available else None
 
     def close(self) -> None:

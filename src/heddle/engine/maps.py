@@ -32,6 +32,7 @@ from heddle.engine.events import (
 from heddle.engine.lookup import NothingChosen
 from heddle.engine.map_run import COMING, HAS, LACKS, OPEN, SPARED, Element, Fault, MapRun
 from heddle.engine.node import Ending, Node
+from heddle.engine.recall import recall_elements
 from heddle.errors import ToolFailed
 from heddle.plan.canonical import hash_of
 from heddle.plan.ir import MISSING, Item, Ref
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from heddle.engine.events import Status
     from heddle.engine.log import EventLog
     from heddle.engine.lookup import Lookup
+    from heddle.engine.past import Outcome, Past
     from heddle.engine.queue import ReadyQueue
     from heddle.plan.ir import Step
 
@@ -83,6 +85,7 @@ class Maps:
         attempts: ends running ones.
         most: elements of one map that are ready or running at once.
         owner: ends the maps' steps.
+        past: what the journal remembers, if the run is gone on with.
     """
 
     def __init__(
@@ -94,7 +97,9 @@ class Maps:
         attempts: Attempts,
         most: int,
         owner: MapOwner,
+        past: Past | None = None,
     ) -> None:
+        self._past = past
         self._nodes = nodes
         self._log = log
         self._now = log.now
@@ -144,8 +149,9 @@ class Maps:
         _refuse_many(items, step)
         run.open(items, source)
         node.status = "running"
-        shown = hash_of(items) if source is None else ""
-        self._log.emit(MapExpanded(self._at, node.id, len(items), shown))
+        if self._past is None or not recall_elements(run, self._past):
+            shown = hash_of(items) if source is None else ""
+            self._log.emit(MapExpanded(self._at, node.id, len(items), shown))
         self._tell_dependents(node)
         if source is not None:
             self._catch_up(run, source)
@@ -257,13 +263,21 @@ class Maps:
         assert run is not None
         at = self._at = self._now()
         if status != "skipped":
-            self._log.emit(StepError(at, element.id, attempt, code, message, index))
             if element.spec is not None and element.spec.effect == "write" and element.begun:
                 self._log.emit(StepUnknown(at, element.id, attempt, code, index))
                 status = "unknown"
+            self._log.emit(StepError(at, element.id, attempt, code, message, index))
         element.status = status
         self._owner.tell_followers(element)
         self._settle(run, index, status, code, message)
+
+    def over(self, element: Element, outcome: Outcome) -> None:
+        """An element's last attempt came out so before the run was cut off."""
+        assert element.map is not None
+        self._at = self._now()
+        element.status = outcome.status
+        self._owner.tell_followers(element)
+        self._settle(element.map, element.element, outcome.status, outcome.code, outcome.message)
 
     def late(self, element: Element, value: Any) -> None:
         """A call that had been given up gave a value after all: a write is known to be done."""

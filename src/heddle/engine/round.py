@@ -27,7 +27,9 @@ from heddle.plan.ir import MISSING, Hole, Plan, Ref, Step, dependencies, nodes_o
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from heddle.engine.events import Event
     from heddle.engine.log import EventLog
+    from heddle.engine.past import Past
     from heddle.engine.scheduler import Scheduler
     from heddle.plan.dialects import Piece
     from heddle.plan.verify import Verifier
@@ -49,6 +51,7 @@ class Round:
         max_holes: bad lines that a plan may have.
         max_width: elements that any of its maps may have when it runs; None for no bound.
         parent: the step that expands it; "" for a plan of the run itself.
+        past: what the journal remembers, if the run is gone on with: that is not said again.
 
     Attributes:
         plan: the plan so far; its steps are in the form before naming, as hashes want it.
@@ -65,7 +68,9 @@ class Round:
         max_holes: int,
         max_width: int | None = None,
         parent: str = "",
+        past: Past | None = None,
     ) -> None:
+        self._past = past
         self.plan = plan
         self._new_verifier = verifier
         self._verifier = verifier()
@@ -75,7 +80,11 @@ class Round:
         self._max_width = max_width
         self._contradicted: set[str] = set()  # ids that were accepted, and then taken back
         self.gate = scheduler.nest(parent) if parent else scheduler.hold()
-        log.emit(PlanProposed(log.now(), plan.round, plan.dialect, parent))
+        self._say(PlanProposed(log.now(), plan.round, plan.dialect, parent))
+
+    def _say(self, event: Event) -> None:
+        if self._past is None or not self._past.said(event):
+            self._log.emit(event)
 
     @property
     def clean(self) -> bool:
@@ -119,7 +128,7 @@ class Round:
 
     def _accept(self, step: Step) -> None:
         self.plan.add(step)
-        self._log.emit(StepAccepted(self._log.now(), self.plan.round, len(self.plan), step))
+        self._say(StepAccepted(self._log.now(), self.plan.round, len(self.plan), step))
         self._hand_over(step)
 
     def _hand_over(self, step: Step) -> None:
@@ -140,7 +149,7 @@ class Round:
             self._verifier.hole(hole)
             self._scheduler.reserve(hole.id, self.gate)
         place = self.plan.place(hole.id) + 1
-        self._log.emit(HoleOpened(self._log.now(), self.plan.round, place, hole))
+        self._say(HoleOpened(self._log.now(), self.plan.round, place, hole))
         self._report(hole.findings)
 
     def fill(self, step: Step) -> Sequence[Finding]:
@@ -157,7 +166,7 @@ class Round:
         if any(finding.severity == "error" for finding in findings):
             return findings
         self.plan.fill(step)
-        self._log.emit(HoleFilled(self._log.now(), self.plan.round, step))
+        self._say(HoleFilled(self._log.now(), self.plan.round, step))
         self._check_again(step.id)
         self._hand_over(step)
         return ()
@@ -178,7 +187,7 @@ class Round:
     def _report(self, findings: Sequence[Finding]) -> None:
         for finding in findings:
             self.plan.findings.append(finding)
-            self._log.emit(FindingReported(self._log.now(), self.plan.round, finding))
+            self._say(FindingReported(self._log.now(), self.plan.round, finding))
 
     def close(self) -> bool:
         """No more steps will come: judge the whole plan, and give up the holes that are left.
@@ -192,7 +201,7 @@ class Round:
         self._report(self._verifier.close(self.plan))
         self._scheduler.rank(self.gate)
         if self.clean:
-            self._log.emit(
+            self._say(
                 PlanAccepted(
                     self._log.now(), self.plan.round, plan_hash(self.plan), len(self.plan),
                     encode(self.plan.output), "", "", self._verifier.bounds(self.plan).to_json(),
@@ -200,7 +209,7 @@ class Round:
             )  # fmt: skip
             return True
         codes = tuple(dict.fromkeys(item.code for item in self.plan.findings))
-        self._log.emit(PlanRejected(self._log.now(), self.plan.round, codes))
+        self._say(PlanRejected(self._log.now(), self.plan.round, codes))
         self._scheduler.withhold("skipped", "plan-unclean", self.gate)
         for hole in self.plan.holes:
             self._scheduler.fail_hole(hole.id, "hole", hole.findings[0].message)
@@ -209,15 +218,22 @@ class Round:
     async def release(self, approve: Approve | None) -> None:
         """Let the effects of a clean, closed plan start, once they are approved."""
         effects = [step for step in self.plan.steps if self._scheduler.effectful(step.tool)]
-        if effects and approve is not None:
-            answer = approve(self.plan, effects)
-            granted = answer if isinstance(answer, bool) else await answer
-            decision = "granted" if granted else "denied"
-            self._log.emit(Approval(self._log.now(), plan_hash(self.plan), decision, "caller"))
-            if not granted:
-                self._scheduler.withhold("denied", "not-approved", self.gate)
-                return
+        if effects and not await self._approved(approve, effects):
+            self._scheduler.withhold("denied", "not-approved", self.gate)
+            return
         self._scheduler.release(self._origin, self.gate)
+
+    async def _approved(self, approve: Approve | None, effects: Sequence[Step]) -> bool:
+        """What whoever approves says, or has said in the past of the run."""
+        subject = plan_hash(self.plan)
+        known = self._past.approved(subject) if self._past is not None else None
+        if known is not None or approve is None:
+            return known is not False
+        answer = approve(self.plan, effects)
+        granted = answer if isinstance(answer, bool) else await answer
+        decision = "granted" if granted else "denied"
+        self._log.emit(Approval(self._log.now(), subject, decision, "caller"))
+        return granted
 
     def _origin(self, id: str) -> tuple[int, int, str]:
         n = self.plan.place(id) + 1

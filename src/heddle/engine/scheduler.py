@@ -23,6 +23,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from heddle.engine.attempts import Attempts
+from heddle.engine.doubts import Doubts
 from heddle.engine.estimates import Estimates
 from heddle.engine.events import (
     ENDED,
@@ -45,6 +46,7 @@ from heddle.engine.map_run import Element, MapRun, follows, streams_over
 from heddle.engine.maps import Maps
 from heddle.engine.node import Ending, Node, edges, has_value, upstream
 from heddle.engine.queue import ReadyQueue
+from heddle.engine.recall import INTERRUPTED, recall
 from heddle.engine.resources import Resources
 from heddle.engine.retrying import Retrying
 from heddle.engine.sharing import Sharing
@@ -68,9 +70,11 @@ if TYPE_CHECKING:
     from heddle.engine.faults import Fault
     from heddle.engine.gate import Origins
     from heddle.engine.log import EventLog
+    from heddle.engine.past import Outcome, Past, Place
     from heddle.engine.slots import Slots
     from heddle.plan.ir import Step, Value, When
     from heddle.plan.spec import ToolSpec
+    from heddle.tools.probes import Resolution
 
 __all__ = ["Scheduler"]
 
@@ -91,6 +95,8 @@ class Scheduler:
         estimates: learned durations by tool, shared with other runs.
         run_id: the run's id, for the origin of effects.
         seed: of the waits before further attempts.
+        past: what the journal remembers, if the run is gone on with.
+        resolved: what a person says of writes whose outcome nobody saw.
 
     Attributes:
         abandoned: after `close`, how many tools were left behind because they did not stop.
@@ -111,12 +117,16 @@ class Scheduler:
         estimates: Estimates | None = None,
         run_id: str = "",
         seed: int = 0,
+        past: Past | None = None,
+        resolved: Mapping[Place, Resolution] | None = None,
     ) -> None:
         self.limits = limits = limits or Limits()
         self._specs = specs
         self._log = log
         self._now = log.now
         self._run_id = run_id
+        self._past = past
+        self._doubts = None if past is None else Doubts(past, log, self, resolved or {})
         self._nodes: dict[str, Node] = {}
         self._resources = Resources()
         self._lookup = Lookup(self._nodes, inputs or {})
@@ -132,7 +142,8 @@ class Scheduler:
         self._retrying = Retrying(limits, log, self._attempts.deadlines, seed, self._go_on)
         self._attempts.left_s = self._retrying.left_s
         self._maps = Maps(
-            self._nodes, log, self._lookup, self._queue, self._attempts, limits.concurrency, self
+            self._nodes, log, self._lookup, self._queue, self._attempts, limits.concurrency, self,
+            past,
         )  # fmt: skip
         self._speculation = Speculation(
             self._nodes, executor, log, limits, self._queue, self._lookup, self._sharing,
@@ -201,6 +212,11 @@ class Scheduler:
         node.step = step
         node.gates = self._queue.gates[step.tool]
         self._at = self._now()
+        if self._past is not None and recall(node, self._past):
+            self._unfinished -= 1
+            if node.status == "done" and node.spec.effect == "pure":
+                self._sharing.recall(node)
+            return
         self._connect(node, step, order)
 
     def _skip(self, step: Step, code: str, reason: str) -> None:
@@ -364,6 +380,8 @@ class Scheduler:
 
     def begin(self, node: Node) -> None:
         """A ready step, or an element, stands in the queue, unless an equal call is there."""
+        if self._doubts is not None and self._doubts.take(node):
+            return
         if node.spec is self._expand_spec:
             self._expansions.begin(node)
         elif node.spec.fuses and (leader := self._sharing.find(node)) is not None:  # type: ignore[union-attr]
@@ -390,16 +408,9 @@ class Scheduler:
             self._sharing.follow(leader, node)
             self._queue.lift(leader, node.rank)
         elif leader.status != "done":
-            code, message = self._sharing.failure(leader)
-            if node.element is None:
-                self._settle(Ending(node, "failed", code, message))
-            else:
-                self._maps.failed(cast("Element", node), code, message)
-        elif node.element is None:
-            node.value = fresh(leader.value)
-            self._settle(Ending(node, "done", ""))
+            self.ruled_out(node, *self._sharing.failure(leader))
         else:
-            self._maps.succeeded(cast("Element", node), fresh(leader.value), self._now())
+            self.known(node, fresh(leader.value))
 
     def tell_followers(self, leader: Node) -> None:
         """A call has ended: its followers have its outcome, or the next of them makes the call."""
@@ -496,11 +507,37 @@ class Scheduler:
         if status == "skipped":
             self._settle(Ending(node, status, code, message))
             return
-        self._log.emit(StepError(self._at, node.id, node.attempt, code, message))
         if node.spec is not None and node.spec.effect == "write" and node.begun:
             self._log.emit(StepUnknown(self._at, node.id, node.attempt, code))
             status = "unknown"
+        self._log.emit(StepError(self._at, node.id, node.attempt, code, message))
         self._end(node, status, code)
+
+    def known(self, node: Node, value: Any) -> None:
+        """See `doubts.Owner`."""
+        self._at = self._now()
+        if node.element is None:
+            node.value = value
+            self._settle(Ending(node, "done", ""))
+        else:
+            self._maps.succeeded(cast("Element", node), value, self._at)
+
+    def over(self, node: Node, outcome: Outcome) -> None:
+        """See `doubts.Owner`."""
+        self._at = self._now()
+        if node.element is None:
+            node.value = outcome.value
+            self._end(node, outcome.status, outcome.code)
+        else:
+            self._maps.over(cast("Element", node), outcome)
+
+    def ruled_out(self, node: Node, code: str, message: str) -> None:
+        """See `doubts.Owner`."""
+        self._at = self._now()
+        if node.element is None:
+            self._settle(Ending(node, "failed", code, message))
+        else:
+            self._maps.failed(cast("Element", node), code, message)
 
     def late(self, node: Node, value: Any) -> None:
         """A call that had been given up gave a value after all: a write is known to be done.
@@ -661,16 +698,25 @@ class Scheduler:
             if node.status == "running":
                 self._give_up(node, "cancelled", code, reason)
 
+    def own(self, token: int) -> None:
+        """Effects carry this token from here on: that of the run's lease."""
+        self._attempts.lease = token
+
     def expand_with(self, expand: Expand) -> None:
         """Say who runs the plans that `expand` steps give."""
         self._expansions.expand = expand
 
-    async def close(self) -> None:
+    async def close(self, *, interrupted: bool = False) -> None:
         """Stop for good: nothing is left running but tools that do not stop within `grace_s`.
 
         Those are counted in `abandoned`; their slots stay taken.
+
+        Args:
+            interrupted: whether somebody may go on with the run: what ends now has not ended then.
         """
-        if self._unfinished:
+        if self._unfinished and interrupted:
+            self.cancel("the run was interrupted", code=INTERRUPTED)
+        elif self._unfinished:
             self.cancel("the run is over")
         await self._expansions.close()
         self.abandoned = await self._attempts.close()

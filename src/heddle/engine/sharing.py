@@ -88,6 +88,11 @@ class Sharing:
         self._reads = _Calls()
         self._failures: dict[Node, tuple[str, str]] = {}
 
+    def recall(self, node: Node) -> None:
+        """A `pure` call was made in the past of the run: it need not be made again."""
+        if node.element is None and node.map is None and node.spec.fuses:  # type: ignore[union-attr]
+            self.find(node)
+
     def world_changed(self) -> None:
         """An effect has begun or returned, or a round begins: what was read may be stale."""
         self.world += 1

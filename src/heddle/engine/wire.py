@@ -32,7 +32,10 @@ if TYPE_CHECKING:
 
     from heddle.engine.events import Event
 
-__all__ = ["WireError", "event_from_json", "event_to_json"]
+__all__ = [
+    "WireError", "event_from_json", "event_to_json", "finding_from_wire", "finding_to_wire",
+    "step_from_wire", "step_to_wire",
+]  # fmt: skip
 
 _HEAD = {"schema", "event"}
 _MAX_NESTING = 500  # of what is read; values nest less, and everything that writes JSON can follow
@@ -240,12 +243,19 @@ _TEXT, _WHOLE = _plain(_text), _plain(_whole)
 _ORIGIN = _record(Origin, line=_WHOLE, column=_WHOLE)
 
 
-def _write_step(step: Step) -> Fields:
+def step_to_wire(step: Step) -> Fields:
+    """A step as in canonical JSON, with its note and its origin."""
     data = _json(step_to_json(step, note=True))
     return {**data, "origin": _ORIGIN.write(step.origin)} if step.origin else data
 
 
-def _read_step(value: Any) -> Step:
+def step_from_wire(value: Any) -> Step:
+    """The step that `step_to_wire` wrote.
+
+    Raises:
+        ValueError: it is none.
+        TypeError: it is none.
+    """
     data = dict(_object(_json(value)))
     origin = _ORIGIN.read(data.pop("origin")) if "origin" in data else None
     return dataclasses.replace(step_from_json(data), origin=origin)
@@ -264,6 +274,7 @@ _FINDING = _record(
     Finding, code=_TEXT, severity=_plain(_severity), message=_TEXT, hint=_TEXT, line=_WHOLE,
     column=_WHOLE, snippet=_TEXT, step=_TEXT,
 )  # fmt: skip
+finding_to_wire, finding_from_wire = _FINDING
 _HOLE = _record(Hole, id=_TEXT, text=_TEXT, findings=_many(_FINDING), origin=_optional(_ORIGIN))
 _USAGE = _record(
     Usage, input_tokens=_WHOLE, cached_input_tokens=_WHOLE, output_tokens=_WHOLE,
@@ -285,7 +296,7 @@ _BY_TYPE: dict[str, _Form] = {
     "Status": _plain(_status),
     "tuple[str, ...]": _many(_TEXT),
     "tuple[tuple[str, str], ...]": _many(_Form(_pair, _read_pair)),
-    "Step": _Form(_write_step, _read_step),
+    "Step": _Form(step_to_wire, step_from_wire),
     "Hole": _HOLE,
     "Finding": _FINDING,
     "Usage": _USAGE,

@@ -8,12 +8,13 @@ from __future__ import annotations
 import asyncio
 import random
 import uuid
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from heddle.engine.asking import Asker
 from heddle.engine.events import (
+    LeaseTaken,
     RunCreated,
     RunFinished,
 )
@@ -23,6 +24,7 @@ from heddle.engine.log import EventLog
 from heddle.engine.result import RunError, batched, result_of
 from heddle.engine.round import Round, cone, output_ids, sinks
 from heddle.engine.scheduler import Scheduler
+from heddle.engine.settings import tool_hashes
 from heddle.engine.slots import LocalSlots
 from heddle.engine.state import fold
 from heddle.errors import ConfigError, ToolFailed
@@ -42,14 +44,18 @@ if TYPE_CHECKING:
     from heddle.engine.estimates import Estimates
     from heddle.engine.executor import Executor
     from heddle.engine.gate import Gate
+    from heddle.engine.journal.store import RunLease
+    from heddle.engine.past import Past, Place
     from heddle.engine.result import RunResult, RunStatus
     from heddle.engine.round import Approve
     from heddle.engine.slots import Slots
+    from heddle.errors import HeddleError
     from heddle.models.protocol import Model
     from heddle.plan.findings import Finding
     from heddle.plan.ir import Step
     from heddle.plan.spec import ToolSpec
     from heddle.tools.function import Tool
+    from heddle.tools.probes import Resolution
 
 __all__ = ["Workshop", "specs_of"]
 
@@ -73,6 +79,13 @@ class Workshop:
         log: takes the events.
         question: for the record.
         seed: of what the run leaves to chance, which is how long it waits; drawn by default.
+        run_id: its id; drawn by default.
+        config: what it takes to go on with it; see `RunCreated`.
+        past: what its journal remembers, if it is gone on with; the log has its events already.
+        resolved: what a person says of writes whose outcome nobody saw.
+
+    Attributes:
+        lost: why its journal keeps nothing more, which has stopped the run.
 
     Raises:
         ConfigError: an input that has no JSON form.
@@ -91,12 +104,18 @@ class Workshop:
         executor: Executor | None = None,
         question: str = "",
         seed: int | None = None,
+        run_id: str | None = None,
+        config: Mapping[str, Any] | None = None,
+        past: Past | None = None,
+        resolved: Mapping[Place, Resolution] | None = None,
     ) -> None:
         self.limits = limits or Limits()
+        self.past = past
+        self.lost: HeddleError | None = None
         self.seed = random.getrandbits(32) if seed is None else seed
         self.inputs = _plain_inputs(inputs or {})
         self.log = log or EventLog()
-        self.run_id = uuid.uuid4().hex[:12]
+        self.run_id = run_id or uuid.uuid4().hex[:12]
         self.plans: list[Plan] = []
         self.expansions: list[Plan] = []  # that came out as results, in the order of their rounds
         self.approve: Approve | None = None  # the one who was asked last
@@ -116,7 +135,8 @@ class Workshop:
         self._own = (
             None if executor else LocalExecutor(self.tools, threads=self.limits.sync_threads)
         )
-        self.log.emit(self._created(question))
+        if past is None:
+            self.log.emit(self._created(question, config or {}))
         self.scheduler = Scheduler(
             self.specs,
             executor or self._own,  # type: ignore[arg-type]  # one of the two is there
@@ -127,23 +147,22 @@ class Workshop:
             estimates=estimates,
             run_id=self.run_id,
             seed=self.seed,
+            past=past,
+            resolved=resolved,
         )
         self.scheduler.expand_with(Expander(self).expand)
         self.asker = Asker(models or {}, self.log, self.slots, self.limits.stall_timeout_s)
 
-    def _created(self, question: str) -> RunCreated:
-        manifest = [
-            [spec.name, spec.description, dict(spec.parameters), spec.effect]
-            for spec in self.specs.values()
-        ]
+    def _created(self, question: str, config: Mapping[str, Any]) -> RunCreated:
+        tools = tool_hashes(self.specs)
         return RunCreated(
             self.log.now(),
             self.run_id,
             hash_of(question),
-            {},
+            {**config, "inputs": self.inputs, "tools": tools},
             asdict(self.limits),
             {},
-            hash_of(manifest),
+            hash_of(tools),
             _version(),
             self.seed,
         )
@@ -151,10 +170,29 @@ class Workshop:
     async def __aenter__(self) -> Workshop:
         return self
 
-    async def __aexit__(self, *_: object) -> None:
-        await self.scheduler.close()
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        await self.scheduler.close(interrupted=kind is not None)
         if self._own is not None:
             self._own.close()
+
+    def owned(self, lease: RunLease) -> None:
+        """The run is ours from here on: its effects carry the lease's token."""
+        self.scheduler.own(lease.token)
+        self.log.emit(LeaseTaken(self.log.now(), lease.owner, lease.token))
+
+    def lose(self, error: HeddleError) -> None:
+        """The journal keeps nothing more: no further tool is called."""
+        self.lost = self.lost or error
+        self.scheduler.cancel(error.message, code=error.code, final=True)
+
+    def _loss(self) -> RunError | None:
+        lost = self.lost
+        return lost and RunError(lost.code, lost.message, lost.hint, lost.exit_status)
+
+    def as_kept(self, result: RunResult) -> RunResult:
+        """A result once its journal is closed: it has failed if its end could not be kept."""
+        loss = self._loss()
+        return result if loss is None else replace(result, status="failed", error=loss)
 
     @property
     def next_round(self) -> int:
@@ -196,14 +234,15 @@ class Workshop:
         limits = self.limits
         round = Round(
             plan, verifier, self.scheduler, self.log, limits.max_holes,
-            limits.max_width if bounded else None, parent,
+            limits.max_width if bounded else None, parent, self.past,
         )  # fmt: skip
         self.ceiling = self.ceiling or round.gate
         return round
 
     def deadline(self, seconds: float | None) -> None:
-        """End what runs so many seconds from now; None for never."""
+        """End what runs at so many seconds of the run's clock; None for never."""
         if seconds is not None:
+            seconds -= self.log.now()
             self._until = asyncio.get_running_loop().time() + max(0.0, seconds)
             self.scheduler.end_in(max(0.0, seconds))
 
@@ -290,6 +329,7 @@ class Workshop:
         findings: Sequence[Finding] = (),
     ) -> RunResult:
         """Say that the run is over, and read its result from its events."""
+        error = self._loss() or error
 
         def read() -> RunResult:
             return result_of(

@@ -1,0 +1,75 @@
+"""Keeping: a run and its journal, for as long as this process owns the run."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from heddle.engine.journal.owners import this_process
+from heddle.engine.journal.places import open_store
+from heddle.engine.journal.writer import LEASE_S, Journal
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from heddle.engine.journal.places import Place
+    from heddle.engine.journal.store import Head, RunLease, Store
+    from heddle.engine.workshop import Workshop
+
+__all__ = ["kept", "kept_on", "store_at"]
+
+
+@asynccontextmanager
+async def store_at(place: Place) -> AsyncGenerator[Store]:
+    """The store at a place; closed again, unless it was passed open."""
+    store = open_store(place)
+    try:
+        yield store
+    finally:
+        if store is not place:
+            await store.aclose()
+
+
+@asynccontextmanager
+async def kept(workshop: Workshop, place: Place | None, title: str) -> AsyncGenerator[None]:
+    """Keep a new run at a place, from its first event to its last; None keeps it in memory only.
+
+    Args:
+        workshop: the run's parts; nothing of it runs yet.
+        place: where.
+        title: the question, or what names the plan.
+
+    Raises:
+        JournalError: it cannot be kept there.
+    """
+    if place is None:
+        yield
+        return
+    async with store_at(place) as store:
+        line = " ".join(title.split())[:200]
+        lease = await store.create(workshop.run_id, line, this_process(), LEASE_S)
+        async with kept_on(workshop, store, lease):
+            yield
+
+
+@asynccontextmanager
+async def kept_on(
+    workshop: Workshop, store: Store, lease: RunLease, head: Head | None = None
+) -> AsyncGenerator[None]:
+    """Keep a run in a store under a lease, which is given back at the end.
+
+    Args:
+        workshop: the run's parts.
+        store: where.
+        lease: the run's.
+        head: of what is there already; the log has all of it.
+    """
+    seq = len(workshop.log.events) if head is not None else 0
+    journal = Journal(
+        workshop.log, store, lease, head=head, seq=seq, failed=workshop.lose
+    )  # fmt: skip
+    try:
+        workshop.owned(lease)
+        yield
+    finally:
+        await journal.aclose()

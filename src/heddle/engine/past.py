@@ -1,0 +1,210 @@
+"""The past of a run: what its journal remembers, as those ask it who go on with the run.
+
+    journal ──events──▶ Past ──▶ scheduler     what has ended keeps its value; what is in doubt
+                             ──▶ round         what was said is not said again
+                             ──▶ asker         replies that were paid for
+                             ──▶ conversation  which rounds there were, and how far they went
+
+What had begun and has no end was cut off when its process died. An attempt is judged by its effect:
+`doubtful` says which.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
+
+from heddle.engine import events as ev
+from heddle.engine.record import event_of
+from heddle.engine.state import RunState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from heddle.engine.events import Entry, Event, Status
+    from heddle.engine.state import StepState
+
+__all__ = ["Outcome", "Past", "Place"]
+
+Place: TypeAlias = "tuple[str, int | None]"
+"""A step's id, and the index of a map's element."""
+
+
+class Outcome(NamedTuple):
+    """How an attempt came out."""
+
+    status: Status
+    value: Any = None
+    code: str = ""
+    message: str = ""
+
+
+class Past:
+    """What the events of a run say, for those who go on with it.
+
+    Args:
+        entries: all of them, in order.
+
+    Attributes:
+        created: how the run began.
+        entries: the events.
+        state: their fold; what was cut off is in it as it stood.
+        attempts: by place, the number of the last attempt.
+        doubtful: attempts of effects that have no outcome, by place: it is not known whether they
+            have happened.
+        ending: by place, how the last attempt came out, where only the event is lost that says that
+            the step, or the element, is over.
+        given: by map, the elements that have a value.
+        nested: by the place that expands it, the number of a plan that came out as a result.
+
+    Cost: linear.
+    """
+
+    def __init__(self, entries: Iterable[Entry]) -> None:
+        self.entries = list(entries)
+        self.state = RunState()
+        self.created: ev.RunCreated | None = None
+        self.attempts: dict[Place, int] = {}
+        self.doubtful: dict[Place, ev.StepIntent] = {}
+        self.ending: dict[Place, Outcome] = {}
+        self.given: dict[str, set[int]] = {}
+        self.nested: dict[Place, int] = {}
+        self.approvals: dict[str, list[bool]] = {}
+        self._said: set[tuple[Any, ...]] = set()
+        for entry in self.entries:
+            event = event_of(entry)
+            self.state.apply(event)
+            if (take := _TAKE.get(type(event))) is not None:
+                take(self, event)
+
+    @property
+    def last_s(self) -> float:
+        """Seconds of the run's clock at the last event."""
+        return self.state.last_s
+
+    @property
+    def events(self) -> list[Event]:
+        """The entries as events."""
+        return [event_of(entry) for entry in self.entries]
+
+    def tool_of(self, id: str) -> str:
+        """The tool of a step; "" of one that is not known."""
+        state = self.state.steps.get(id)
+        return state.step.tool if state is not None and state.step is not None else ""
+
+    def ended(self, id: str) -> StepState | None:
+        """What is known of a step that is over; None of any other."""
+        step = self.state.steps.get(id)
+        return step if step is not None and step.status in ev.TERMINAL else None
+
+    def said(self, event: Event) -> bool:
+        """Whether the journal has this event of a plan already."""
+        return _key(event) in self._said
+
+    def approved(self, plan_hash: str) -> bool | None:
+        """What was decided on a plan, once for each time that it was asked; None: ask."""
+        decisions = self.approvals.get(plan_hash)
+        return decisions.pop(0) if decisions else None
+
+
+def _key(event: Any) -> tuple[Any, ...]:
+    """What makes an event of a plan the same event."""
+    kind = cast("type[Event]", type(event))
+    if kind is ev.FindingReported:
+        return kind, event.round, event.finding
+    if kind is ev.MapExpanded:
+        return kind, event.step
+    if kind is ev.HoleOpened:
+        return kind, event.round, event.hole.id
+    if kind is ev.StepAccepted or kind is ev.HoleFilled:
+        return kind, event.round, event.step.id
+    return kind, event.round
+
+
+def _say(past: Past, event: Event) -> None:
+    past._said.add(_key(event))  # pyright: ignore[reportPrivateUsage]
+
+
+def _created(past: Past, event: ev.RunCreated) -> None:
+    past.created = event
+
+
+def _proposed(past: Past, event: ev.PlanProposed) -> None:
+    _say(past, event)
+    if event.parent:
+        past.nested[event.parent, event.element] = event.round
+
+
+def _approval(past: Past, event: ev.Approval) -> None:
+    past.approvals.setdefault(event.subject_hash, []).append(event.decision == "granted")
+
+
+def _intended(past: Past, event: ev.StepIntent) -> None:
+    _started(past, event)
+    past.doubtful[event.step, event.element] = event
+
+
+def _started(past: Past, event: ev.StepStarted | ev.StepIntent) -> None:
+    past.attempts[event.step, event.element] = event.attempt
+    past.ending.pop((event.step, event.element), None)
+
+
+def _result(past: Past, event: ev.StepResult) -> None:
+    past.doubtful.pop((event.step, event.element), None)
+    if event.element is None:
+        past.ending[event.step, None] = Outcome("done", event.value)
+    else:
+        past.given.setdefault(event.step, set()).add(event.element)
+
+
+def _late(past: Past, event: ev.LateResult) -> None:
+    past.doubtful.pop((event.step, event.element), None)
+    state = past.state.steps[event.step]
+    if event.element is not None and state.map and event.element not in state.map.faults:
+        past.given.setdefault(event.step, set()).add(event.element)
+
+
+def _error(past: Past, event: ev.StepError) -> None:
+    place = event.step, event.element
+    past.doubtful.pop(place, None)
+    if not (event.retryable or place in past.ending):  # which says that it is unknown
+        past.ending[place] = Outcome("failed", None, event.code, event.message)
+
+
+def _unknown(past: Past, event: ev.StepUnknown) -> None:
+    message = past.state.steps[event.step].message
+    past.ending[event.step, event.element] = Outcome("unknown", None, event.reason, message)
+
+
+def _resolved(past: Past, event: ev.UnknownResolved) -> None:
+    past.ending.pop((event.step, event.element), None)
+
+
+def _ended(past: Past, event: ev.StepEnded) -> None:
+    past.ending.pop((event.step, None), None)
+
+
+def _element_ended(past: Past, event: ev.ElementEnded) -> None:
+    past.ending.pop((event.step, event.element), None)
+
+
+_TAKE: dict[type[Event], Callable[[Past, Any], None]] = {
+    ev.RunCreated: _created,
+    ev.PlanProposed: _proposed,
+    ev.StepAccepted: _say,
+    ev.FindingReported: _say,
+    ev.HoleOpened: _say,
+    ev.HoleFilled: _say,
+    ev.PlanAccepted: _say,
+    ev.PlanRejected: _say,
+    ev.MapExpanded: _say,
+    ev.Approval: _approval,
+    ev.StepIntent: _intended,
+    ev.StepStarted: _started,
+    ev.StepResult: _result,
+    ev.LateResult: _late,
+    ev.StepError: _error,
+    ev.StepUnknown: _unknown,
+    ev.UnknownResolved: _resolved,
+    ev.StepEnded: _ended,
+    ev.ElementEnded: _element_ended,
+}

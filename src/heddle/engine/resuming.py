@@ -1,0 +1,193 @@
+"""Going on with a run: its journal is folded, and what has not ended is done.
+
+    frames ──verified──▶ events ──▶ Past ──▶ the same engine, which finds what has ended ended
+
+A plan is data, so nothing is replayed but the plan: finished steps keep their values and are never
+called again. A run that is over is not begun again; its result is read.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from heddle.engine.execution import carried_out, models_of, refuse_without_model
+from heddle.engine.journal.owners import this_process
+from heddle.engine.journal.reading import read
+from heddle.engine.journal.writer import LEASE_S
+from heddle.engine.keeping import kept_on, store_at
+from heddle.engine.log import EventLog
+from heddle.engine.past import Past
+from heddle.engine.retold import retold
+from heddle.engine.settings import limits_of, plan_in, tool_hashes
+from heddle.engine.workshop import Workshop, specs_of
+from heddle.errors import ConfigError, JournalError
+from heddle.tools.toolbox import toolbox
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from heddle.engine.events import Entry
+    from heddle.engine.journal.places import Place
+    from heddle.engine.journal.store import Head, Store
+    from heddle.engine.past import Place as StepPlace
+    from heddle.engine.result import RunResult
+    from heddle.engine.round import Approve
+    from heddle.engine.slots import Slots
+    from heddle.models.protocol import Model
+    from heddle.plan.ir import Plan
+    from heddle.tools.function import Tool
+    from heddle.tools.probes import Resolution
+
+__all__ = ["remember", "resume"]
+
+
+async def remember(store: Store, run_id: str) -> tuple[Past, Head | None]:
+    """What the journal of a run remembers, and where it ends. Cost: linear.
+
+    Raises:
+        JournalError: `run-unknown`; `journal-damaged`, `journal-newer`; what the store says.
+    """
+    entries: list[Entry] = []
+    head: Head | None = None
+    async for page in read(store, run_id):
+        entries += page.entries
+        head = page.head
+    return Past(entries), head
+
+
+async def resume(
+    run_id: str,
+    tools: Iterable[Any] = (),
+    *,
+    journal: Place,
+    model: str | Model | None = None,
+    approve: Approve | None = None,
+    slots: Slots | None = None,
+    log: EventLog | None = None,
+    resolve: Mapping[str, Resolution] | None = None,
+    allow_tool_change: bool = False,
+) -> RunResult:
+    """Go on with the run of a plan; one that is over is not run again, its result is read.
+
+    Args:
+        run_id: the run's.
+        tools: the same as before.
+        journal: where it is kept: a path, a URL, or a store.
+        model: what `llm` steps ask, as "provider:name" or a Model.
+        approve: asked before the plan's effects, unless it was asked already.
+        slots: allowances shared with other runs.
+        log: takes the events, those of the past first.
+        resolve: what became of writes that are unknown, by step: "3", or "3[0]" for an element.
+        allow_tool_change: whether tools may differ from those before; those of steps that have
+            been begun may not.
+
+    Returns:
+        The result of the whole run, what was before included.
+
+    Raises:
+        ConfigError: a tool that cannot be used, or an `llm` step and no model.
+        JournalError: there is no such run, another process runs it, its journal cannot be read or
+            written, the tools are others; or a resolution is for a step that is not unknown.
+    """
+    box = toolbox(tools)
+    async with store_at(journal) as store:
+        past, head = await remember(store, run_id)
+        if past.state.finished is not None:
+            return retold(past.events)
+        lease = await store.lease(run_id, this_process(), LEASE_S)
+        try:
+            past, head = await remember(store, run_id)  # somebody may have gone on until now
+            plan = _plan_of(past)
+            workshop = _workshop(past, box, models_of(model), slots, log or EventLog(), resolve)
+            refuse_without_model(plan, specs_of(box), models_of(model))
+            _refuse_others(past, workshop, changes=allow_tool_change)
+        except BaseException:
+            await store.release(lease)
+            raise
+        async with kept_on(workshop, store, lease, head):
+            result = await carried_out(workshop, plan, approve)
+        return workshop.as_kept(result)
+
+
+def _plan_of(past: Past) -> Plan:
+    """The plan that the run was handed.
+
+    Raises:
+        JournalError: `run-empty`, `run-other`.
+    """
+    created = past.created
+    if created is None:
+        raise JournalError(
+            "the run died before anything of it was written down",
+            code="run-empty",
+            hint="nothing of it has happened: start it again",
+        )
+    if past.state.kind != "plan":
+        raise JournalError(
+            f"run {created.run_id} answers a question, and was not handed a plan",
+            code="run-other",
+            hint="use Agent.resume, with the model and the strategy that it began with",
+        )
+    return plan_in(created.config)
+
+
+def _workshop(
+    past: Past,
+    tools: Mapping[str, Tool],
+    models: Mapping[str, Model],
+    slots: Slots | None,
+    log: EventLog,
+    resolve: Mapping[str, Resolution] | None,
+) -> Workshop:
+    """The parts of the run, as they were; its log has the past."""
+    created = past.created
+    assert created is not None
+    log.recall(past.entries, past.last_s)
+    return Workshop(
+        tools, models=models, limits=limits_of(created.limits), inputs=created.config["inputs"],
+        slots=slots, log=log, seed=created.seed, run_id=created.run_id, past=past,
+        resolved=places_of(resolve or {}),
+    )  # fmt: skip
+
+
+def places_of(resolve: Mapping[str, Resolution]) -> dict[StepPlace, Resolution]:
+    """Resolutions by place: "3" is a step, "3[0]" an element of a map.
+
+    Raises:
+        ConfigError: a name that is neither.
+    """
+    found: dict[StepPlace, Resolution] = {}
+    for name, resolution in resolve.items():
+        id, bracket, index = name.partition("[")
+        if bracket and not (index.endswith("]") and index[:-1].isdecimal()):
+            raise ConfigError(
+                f"{name!r} names no step",
+                code="bad-resolution",
+                hint='a step is "3", an element of a map "3[0]"',
+            )
+        found[id, int(index[:-1]) if bracket else None] = resolution
+    return found
+
+
+def _refuse_others(past: Past, workshop: Workshop, *, changes: bool) -> None:
+    """Refuse tools that are not those that the run began with.
+
+    Raises:
+        JournalError: `tools-changed`, which says which.
+    """
+    created = past.created
+    assert created is not None
+    before, now = created.config["tools"], tool_hashes(workshop.specs)
+    others = [name for name, hash in before.items() if now.get(name) != hash]
+    if changes:
+        begun = {past.tool_of(step) for step, _ in past.attempts}
+        others = [name for name in others if name in begun]
+    if others:
+        which = ", ".join(f"{name} ({'changed' if name in now else 'missing'})" for name in others)
+        raise JournalError(
+            f"the tools are not those that the run began with: {which}",
+            code="tools-changed",
+            hint="steps that were begun rely on them: pass the same tools"
+            if changes
+            else "pass the same tools, or allow_tool_change=True if no step of them was begun",
+        )
