@@ -11,6 +11,7 @@ import pytest
 from heddle.engine.asking import Asker
 from heddle.engine.events import ModelCall, ModelStarted
 from heddle.engine.log import EventLog
+from heddle.engine.retrying import Waits
 from heddle.engine.slots import LocalSlots
 from heddle.errors import ConfigError, ModelError
 from heddle.models.protocol import Message, Usage
@@ -187,5 +188,63 @@ def test_halves_of_surrogate_pairs_do_not_get_past_a_model() -> None:
     async def main() -> None:
         asker = make([["a\ud800b", "\udc80", "\ud83d\ude00 é"]])
         assert await ask(asker) == "a\ufffdb\ufffd\U0001f600 é"
+
+    run_virtual(main())
+
+
+# -- further attempts ----------------------------------------------------------------------------
+
+
+def fault(code: str, *, retryable: bool = True, wait_s: float | None = None) -> ModelError:
+    return ModelError("no", code=code, provider="p", retryable=retryable, retry_after_s=wait_s)
+
+
+def patient(replies: Any, attempts: int = 4) -> Asker:
+    return Asker(
+        {"": ScriptedModel(replies)}, EventLog(), LocalSlots(), 60.0, Waits(1), attempts
+    )  # fmt: skip
+
+
+def test_a_model_that_could_not_answer_is_asked_again_and_each_attempt_is_written_down() -> None:
+    async def main() -> None:
+        asker = patient([[fault("server-error")], [fault("rate-limited", wait_s=9.0)], "hello"])
+        assert await ask(asker) == "hello"
+        ended = [event for event in calls(asker) if isinstance(event, ModelCall)]
+        assert [event.code for event in ended] == ["server-error", "rate-limited", ""]
+        assert ended[2].started_at - ended[1].at >= 9.0
+
+    run_virtual(main())
+
+
+def test_it_is_not_asked_more_often_than_the_limit_says() -> None:
+    async def main() -> None:
+        asker = patient([[fault("cut")]] * 9, attempts=3)
+        with pytest.raises(ModelError):
+            await ask(asker)
+        assert len(calls(asker)) == 2 * 3
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize(
+    "script", [["a", fault("cut")], [fault("unauthorized", retryable=False)], ["a", STALL]]
+)
+def test_it_is_not_asked_again_after_text_nor_where_that_is_no_use(script: Any) -> None:
+    async def main() -> None:
+        asker = patient([script, "hello"])
+        with pytest.raises(ModelError):
+            await ask(asker)
+        assert len(calls(asker)) == 2
+
+    run_virtual(main())
+
+
+def test_a_wait_that_the_deadline_does_not_allow_is_not_begun() -> None:
+    async def main() -> None:
+        asker = patient([[fault("rate-limited", wait_s=60.0)], "hello"])
+        with pytest.raises(ModelError) as caught:
+            await ask(asker, deadline=30.0)
+        assert caught.value.code == "rate-limited"
+        assert asyncio.get_running_loop().time() == 0.0
 
     run_virtual(main())

@@ -1,6 +1,7 @@
 """Asking models: one place that takes slots, keeps time, counts tokens and says so in the log.
 
-Nothing is retried here: one layer retries, and it is not this one.
+What a run asks of its own accord is tried again here, as steps are by the scheduler and nowhere
+else, and only while nothing of the reply was passed on: whoever reads it may have acted on it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from heddle.engine.costs import DROPPED, Cost, Outcome
 from heddle.engine.endings import used_of
 from heddle.engine.events import ModelCall, ModelStarted
-from heddle.engine.faults import outcome_of
+from heddle.engine.faults import fault_of, outcome_of
+from heddle.engine.retrying import Waits
 from heddle.engine.silence import Silence
 from heddle.errors import ConfigError, ModelError
 from heddle.models.prices import cost_usd, read_table
@@ -40,11 +42,21 @@ class Asker:
         log: takes ModelStarted and ModelCall.
         slots: allowances by provider.
         stall_s: seconds of silence after which a stream is given up.
+        waits: before further attempts.
+        max_attempts: how many a call has.
     """
 
     def __init__(
-        self, models: Mapping[str, Model], log: EventLog, slots: Slots, stall_s: float
+        self,
+        models: Mapping[str, Model],
+        log: EventLog,
+        slots: Slots,
+        stall_s: float,
+        waits: Waits | None = None,
+        max_attempts: int = 1,
     ) -> None:
+        self._waits = waits or Waits(0)
+        self._max_attempts = max_attempts
         self._models = models
         self._log = log
         self._slots = slots
@@ -96,11 +108,39 @@ class Asker:
             messages=tuple(messages), role=role, round=round, schema=schema,
             stop=tuple(stop), tools=tuple(tools),
         )  # fmt: skip
+        attempt, said = 1, False
+        while True:
+            try:
+                async with aclosing(self._attempt(model, request, deadline)) as pieces:
+                    async for piece in pieces:
+                        said = True
+                        yield piece
+                return
+            except ModelError as error:
+                wait_s = None if said else self._wait_s(error, attempt, deadline)
+                if wait_s is None:
+                    raise
+            attempt += 1
+            await asyncio.sleep(wait_s)
+
+    def _wait_s(self, error: ModelError, attempt: int, deadline: float | None) -> float | None:
+        """Seconds until the next attempt; None if there is none."""
+        fault = fault_of(error)
+        if attempt >= self._max_attempts or not fault.transient:
+            return None
+        wait_s = self._waits.seconds(fault, attempt)
+        now = asyncio.get_running_loop().time()
+        return wait_s if deadline is None or now + wait_s < deadline else None
+
+    async def _attempt(
+        self, model: Model, request: Request, deadline: float | None
+    ) -> AsyncGenerator[str | ToolCall]:
+        """One reply as it arrives, and what the log is told of it."""
         self._calls += 1
         call, started = self._calls, self._log.now()
-        prompt_hash = hash_of([_plain(message) for message in messages])
+        prompt_hash = hash_of([_plain(message) for message in request.messages])
         name = f"{model.provider}:{model.name}"
-        self._log.emit(ModelStarted(started, call, role, round, name, prompt_hash))
+        self._log.emit(ModelStarted(started, call, request.role, request.round, name, prompt_hash))
         read_table()
         usage, first, code, size = None, None, "cancelled", 0
         said: list[str] = []
@@ -133,8 +173,8 @@ class Asker:
             cost = cost_usd(model.provider, model.name, usage)
             self._log.emit(
                 ModelCall(
-                    self._log.now(), call, role, round, name, started, first, usage, cost, code,
-                    {"text": "".join(said), "calls": calls},
+                    self._log.now(), call, request.role, request.round, name, started, first,
+                    usage, cost, code, {"text": "".join(said), "calls": calls},
                 )
             )  # fmt: skip
 

@@ -22,6 +22,7 @@ from heddle.engine.executor import LocalExecutor
 from heddle.engine.expanding import Expander
 from heddle.engine.log import EventLog
 from heddle.engine.result import RunError, batched, result_of
+from heddle.engine.retrying import Waits
 from heddle.engine.round import Round, cone, output_ids, sinks
 from heddle.engine.scheduler import Scheduler
 from heddle.engine.settings import tool_hashes
@@ -151,7 +152,10 @@ class Workshop:
             resolved=resolved,
         )
         self.scheduler.expand_with(Expander(self).expand)
-        self.asker = Asker(models or {}, self.log, self.slots, self.limits.stall_timeout_s)
+        self.asker = Asker(
+            models or {}, self.log, self.slots, self.limits.stall_timeout_s,
+            Waits(self.seed), self.limits.max_attempts,
+        )  # fmt: skip
 
     def _created(self, question: str, config: Mapping[str, Any]) -> RunCreated:
         tools = tool_hashes(self.specs)
