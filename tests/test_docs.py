@@ -24,9 +24,10 @@ def blocks(page: Path, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
 
 
-def environment() -> dict[str, str]:
+def environment(home: Path) -> dict[str, str]:
     scripts = str(Path(sys.executable).parent)
-    return {**os.environ, "PATH": f"{scripts}:{os.environ['PATH']}", "PYTHONPATH": ""}
+    path = f"{scripts}:{os.environ['PATH']}"
+    return {**os.environ, "PATH": path, "PYTHONPATH": "", "XDG_STATE_HOME": str(home)}
 
 
 def test_the_readme_works_from_top_to_bottom_in_an_empty_folder(tmp_path: Path) -> None:
@@ -36,16 +37,31 @@ def test_the_readme_works_from_top_to_bottom_in_an_empty_folder(tmp_path: Path) 
     (tmp_path / "program.py").write_text(program)
     shell = next(block for block in blocks(readme, "sh") if "cat > plan.txt" in block)
     done = subprocess.run(
-        ["bash", "-euc", shell], cwd=tmp_path, env=environment(), capture_output=True, text=True
+        ["bash", "-euc", shell],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
     assert "186.5" in done.stdout
     assert "difference(" in done.stdout.splitlines()[-1]
     assert (tmp_path / "report.html").stat().st_size > 1000
+    survives = next(block for block in blocks(readme, "sh") if "heddle runs" in block)
+    done = subprocess.run(
+        ["bash", "-euc", survives],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "succeeded" in done.stdout
+    assert done.stdout.endswith("no promise was broken\n")
     done = subprocess.run(
         [sys.executable, "program.py"],
         cwd=tmp_path,
-        env=environment(),
+        env=environment(tmp_path),
         capture_output=True,
         text=True,
     )
@@ -59,7 +75,7 @@ def test_the_library_page_runs_from_top_to_bottom(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-W", "error", "page.py"],
         cwd=tmp_path,
-        env=environment(),
+        env=environment(tmp_path),
         capture_output=True,
         text=True,
     )

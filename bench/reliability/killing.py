@@ -3,7 +3,8 @@
 A subject says how its run is begun and gone on with; the rest is the same for every runtime. Each
 process dies in one of two ways, or gets to its end:
 
-- at random: SIGKILL at an instant drawn over the time that it would take;
+- at random: SIGKILL at an instant drawn over the time from its first effect to its last, or, one
+  time in five, over the time before its first effect;
 - directed: SIGKILL in the place of the world's answer to its nth effect, which is between the
   effect and its record.
 """
@@ -12,9 +13,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 import tempfile
-import time
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -23,7 +24,7 @@ from bench.reliability.world import PLACE, World
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from bench.reliability.world import Effect
 
@@ -32,6 +33,9 @@ PATIENCE_S = 60.0
 
 STARTS = 40
 """Processes that a run may need beyond its kills before it counts as unfinished."""
+
+EARLY = 0.2
+"""Share of random kills that come before the first effect of a process."""
 
 ROOT = Path(__file__).parents[2]
 
@@ -56,12 +60,12 @@ class Subject(Protocol):
 
     Attributes:
         name: the runtime and its shape.
-        labels: the effects that the run must have had in the end, by label.
+        labels: of the effects that the run must have had in the end, by their places in its plan.
         unknown: effects so far whose outcome the runtime asked somebody else for.
     """
 
     name: str
-    labels: Sequence[str]
+    labels: Mapping[str, str]
     unknown: int
 
     def command(self, folder: Path, world: World, last: Ended | None) -> list[str]:
@@ -78,7 +82,7 @@ class Subject(Protocol):
         """Whether the run is over, and as it should be."""
         ...
 
-    def violations(self, folder: Path) -> list[str]:
+    async def violations(self, folder: Path) -> list[str]:
         """What the runtime's own records say against it, once the run is over."""
         ...
 
@@ -133,10 +137,6 @@ class Pace:
     start_s: float = 0.4
     each_s: float = 0.02
 
-    def instant(self, rng: random.Random, left: int) -> float:
-        """When to kill, counted from the start of a process that has so many effects before it."""
-        return rng.uniform(0.5 * self.start_s, self.start_s + self.each_s * (left + 1))
-
     def learn(self, moments: Sequence[float]) -> None:
         """Take in when a process had its effects."""
         if moments:
@@ -165,7 +165,7 @@ async def torment(
         async with world.listening(folder / "world"):
             over = await _to_the_end(subject, folder, world, rng, kills, pace, share, tally)
         if over:
-            found = subject.violations(folder)
+            found = await subject.violations(folder)
             tally.violations = len(found)
             _say(subject, found)
     _count(tally, subject, world, over=over)
@@ -180,7 +180,7 @@ async def _to_the_end(
     for _ in range(kills + STARTS):
         how = "" if tally.kills >= kills else "directed" if rng.random() < share else "random"
         command = subject.command(folder, world, last)
-        left = len(set(subject.labels) - {effect.label for effect in world.effects})
+        left = len(set(subject.labels.values()) - {effect.label for effect in world.effects})
         last = await _process(command, folder, world, how, rng, pace, left)
         if last.killed == "hung":
             break
@@ -205,36 +205,67 @@ async def _process(
         *command, cwd=folder, env=environment, stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
-    began = time.monotonic()
-    killed: list[str] = []
-    countdown = rng.randint(1, 6)
-    moments: list[float] = []
-
-    def on_effect(_: Effect) -> bool:
-        nonlocal countdown
-        moments.append(time.monotonic() - began)
-        countdown -= 1
-        if killed or how != "directed" or countdown:
-            return bool(killed)
-        return kill("directed")
-
-    def kill(way: str) -> bool:
-        if process.returncode is None and not killed:
-            killed.append(way)
-            process.kill()
-        return True
-
-    world.on_effect = on_effect
-    limit = PATIENCE_S if how != "random" else pace.instant(rng, left)
-    way = "random" if how == "random" else "hung"
-    timer = asyncio.get_running_loop().call_later(limit, kill, way)
+    death = _Death(process, how, rng, pace, left)
+    world.on_effect = death.on_effect
     out, err = await process.communicate()
-    timer.cancel()
-    pace.learn(moments)
-    return Ended(
-        process.returncode or 0, out.decode(), err.decode(),
-        killed[0] if killed and process.returncode == -9 else "",
-    )  # fmt: skip
+    death.over()
+    killed = death.way if process.returncode == -signal.SIGKILL else ""
+    return Ended(process.returncode or 0, out.decode(), err.decode(), killed)
+
+
+class _Death:
+    """When and how one process is killed.
+
+    Args:
+        process: the one.
+        how: "random", "directed", or "" for not at all.
+        rng: where chance comes from.
+        pace: of such processes; it learns from this one.
+        left: effects that it has before it.
+
+    Attributes:
+        way: how it was killed; "" while it was not.
+    """
+
+    def __init__(
+        self, process: asyncio.subprocess.Process, how: str, rng: random.Random, pace: Pace,
+        left: int,
+    ) -> None:  # fmt: skip
+        self.way = ""
+        self._process, self._how, self._pace = process, how, pace
+        self._loop = asyncio.get_running_loop()
+        self._began = self._loop.time()
+        self._moments: list[float] = []  # of its effects
+        self._countdown = rng.randint(1, 6)
+        self._after_s = rng.uniform(0, pace.each_s * left)
+        self._timers = [self._loop.call_later(PATIENCE_S, self._kill, "hung")]
+        if how == "random" and rng.random() < EARLY:
+            self._after_s = PATIENCE_S
+            self._kill_in(rng.uniform(0, pace.start_s))
+
+    def on_effect(self, _: Effect) -> bool:
+        """An effect was counted; whether there is nobody left to tell."""
+        self._moments.append(self._loop.time() - self._began)
+        self._countdown -= 1
+        if self._how == "random" and len(self._moments) == 1:
+            self._kill_in(self._after_s)
+        if self._how == "directed" and not self._countdown:
+            self._kill("directed")
+        return self.way != ""
+
+    def over(self) -> None:
+        """The process has ended."""
+        for timer in self._timers:
+            timer.cancel()
+        self._pace.learn(self._moments)
+
+    def _kill_in(self, seconds: float) -> None:
+        self._timers.append(self._loop.call_later(seconds, self._kill, "random"))
+
+    def _kill(self, way: str) -> None:
+        if self._process.returncode is None and not self.way:
+            self.way = way
+            self._process.kill()
 
 
 def _count(tally: Tally, subject: Subject, world: World, *, over: bool) -> None:
@@ -248,11 +279,11 @@ def _count(tally: Tally, subject: Subject, world: World, *, over: bool) -> None:
             times[effect.label] = times.get(effect.label, 0) + 1
     tally.effects = len(world.effects)
     tally.unfinished = int(not over)
-    tally.lost = len(set(subject.labels) - times.keys() - keys.keys()) if over else 0
+    tally.lost = len(set(subject.labels.values()) - times.keys() - keys.keys()) if over else 0
     tally.repeated = sum(count - 1 for count in times.values())
     tally.rekeyed = sum(len(found) - 1 for found in keys.values())
     tally.unknown = subject.unknown
-    stray = (times.keys() | keys.keys()) - set(subject.labels)
+    stray = (times.keys() | keys.keys()) - set(subject.labels.values())
     assert not stray, f"effects that nobody asked for: {stray}"
 
 

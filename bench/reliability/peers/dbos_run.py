@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import sys
 
-from bench.reliability.world import act_now
 from dbos import DBOS, SetWorkflowID
+
+from bench.reliability.world import act_now
 
 
 @DBOS.step()

@@ -12,9 +12,10 @@ import sys
 from functools import partial
 from typing import Annotated, Any, TypedDict
 
-from bench.reliability.world import act_now
 from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.graph import END, START, StateGraph
+
+from bench.reliability.world import act_now
 
 CONFIG: Any = {"configurable": {"thread_id": "run"}, "recursion_limit": 100}
 

@@ -33,6 +33,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "export": ("heddle.cli.export", "Data made of plans and answers: chains, training rows."),
     "runs": ("heddle.cli.runs", "List runs: what became of them, and how to go on."),
     "show": ("heddle.cli.show", "Show a run by its journal."),
+    "resume": ("heddle.cli.resume", "Go on with a run that was stopped."),
     "audit": ("heddle.cli.audit", "Hold a run's journal against its promises."),
     "tools": ("heddle.cli.tools", "Show tools as plans see them."),
     "doctor": ("heddle.cli.doctor", "Say what is there, what is missing, and what that means."),

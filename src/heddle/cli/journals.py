@@ -5,25 +5,45 @@ A run is named by its id, by the beginning of its id, or by `last`.
 
 from __future__ import annotations
 
+import os
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
 from heddle.cli.loop import run_loop
-from heddle.errors import JournalError
+from heddle.cli.screen import say
+from heddle.errors import ConfigError, JournalError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable
+    from collections.abc import Callable, Coroutine, Generator, Iterable, Sequence
 
     from heddle.engine.events import Event
     from heddle.engine.journal.store import RunRow, Store
+    from heddle.engine.result import RunResult
     from heddle.engine.state import RunState
 
+    Command = TypeVar("Command", bound=Callable[..., Any])
     Given = TypeVar("Given")
 
-__all__ = ["KeptRun", "find", "go_on", "in_journal", "load", "named", "standing", "unknown_places"]
+__all__ = [
+    "KeptRun",
+    "caller_of",
+    "find",
+    "go_on",
+    "in_journal",
+    "keeping",
+    "kept_at",
+    "load",
+    "named",
+    "or_without",
+    "place_option",
+    "say_go_on",
+    "standing",
+    "unknown_places",
+]
 
 place_option = click.option(
     "--journal",
@@ -32,6 +52,13 @@ place_option = click.option(
     help="Where runs are kept: a file, or postgresql://…. Else $HEDDLE_JOURNAL, "
     "else a file in your state folder.",
 )
+
+
+def keeping(command: Command) -> Command:
+    """The options of commands that begin runs."""
+    without = click.option("--no-journal", is_flag=True, help="Keep the run in memory only.")
+    return place_option(without(command))
+
 
 _MOST = 10_000  # runs that the beginning of an id is looked for among
 
@@ -48,6 +75,45 @@ def named(place: str | None) -> str:
     from heddle.engine.journal.places import default_place
 
     return place or default_place()
+
+
+def kept_at(place: str | None, *, no_journal: bool) -> str | None:
+    """Where a new run is to be kept; None for nowhere.
+
+    Raises:
+        ConfigError: both were asked for.
+    """
+    if place and no_journal:
+        raise ConfigError(
+            "--journal and --no-journal cannot both be meant", code="usage", hint="give one"
+        )
+    return None if no_journal else named(place)
+
+
+def caller_of(tool_specs: Sequence[str], **models: str | None) -> dict[str, Any]:
+    """What `heddle resume` needs to know of this command line, wherever it is called."""
+    tools = [os.path.abspath(spec) if os.path.isfile(spec) else spec for spec in tool_specs]
+    return {"tools": tools, **{name: model for name, model in models.items() if model}}
+
+
+_PLACES = ("journal-unwritable", "journal-full", "journal-locked", "journal-lost")
+
+
+@contextmanager
+def or_without() -> Generator[None]:
+    """Say of a journal that cannot be written that a run needs none.
+
+    Raises:
+        JournalError: what was raised, with that hint.
+    """
+    try:
+        yield
+    except JournalError as error:
+        if error.code not in _PLACES:
+            raise
+        hint = "--journal PLACE keeps the run elsewhere, --no-journal in memory only"
+        hint = f"{error.hint}; {hint}" if error.hint else hint
+        raise JournalError(error.message, code=error.code, hint=hint) from error
 
 
 def in_journal(place: str | None, work: Callable[[Store], Coroutine[Any, Any, Given]]) -> Given:
@@ -166,3 +232,13 @@ def go_on(run: str, status: str, unknown: Iterable[str], place: str | None) -> s
     where = f" --journal {place}" if place else ""
     said = "".join(f" --resolve {step}=done|not-done|failed" for step in unknown)
     return f"heddle resume {run}{where}{said}"
+
+
+def say_go_on(result: RunResult, place: str | None) -> None:
+    """Say how to go on with a run that was interrupted, or that waits to be told of a write."""
+    from heddle.engine.state import fold
+
+    if result.run_id:
+        unknown = unknown_places(fold(result.events))
+        if following := go_on(result.run_id, result.status, unknown, place):
+            say(following, label="to go on: ", fg="cyan")

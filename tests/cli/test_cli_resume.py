@@ -1,0 +1,180 @@
+"""`heddle resume`: runs that were stopped are finished, and nothing is done twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from heddle.cli.resume import resolutions
+from heddle.engine.journal.places import default_place
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from conftest import Heddle
+
+TOOLS = """
+import asyncio, os, pathlib
+import heddle
+
+async def _noted(word):
+    with open("done.txt", "a") as file:
+        file.write(word + "\\n")
+
+@heddle.tool(effect="read")
+async def look(name: str) -> str:
+    await _noted("look " + name)
+    return name + "@example.org"
+
+@heddle.tool(effect="write")
+async def send(to: str) -> str:
+    await _noted("send " + to)
+    if pathlib.Path("die").exists():
+        os.kill(os.getpid(), 9)
+    return "sent to " + to
+
+@heddle.tool(effect="write")
+async def hang(to: str) -> str:
+    pathlib.Path("started").touch()
+    await asyncio.sleep(60)
+    return to
+"""
+PLAN = '1. look("bob")\n2. send($1)\n3. send("eve")\n4. join("$2, $3")\n'
+
+
+@pytest.fixture
+def shop(heddle: Heddle) -> Heddle:
+    """The program where a plan with two writes can be killed in the middle of one."""
+    heddle.write("post.py", TOOLS)
+    heddle.write("post.txt", PLAN)
+    return heddle
+
+
+def run(heddle: Heddle, *more: str) -> subprocess.CompletedProcess[bytes]:
+    """Run the plan, one step at a time; it may well be killed."""
+    return subprocess.run(
+        [*heddle.command, "run", "post.txt", "--tools", "post.py", "--concurrency", "1", *more],
+        cwd=heddle.folder,
+        env=heddle.environment,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def killed(heddle: Heddle) -> None:
+    """A run that died within its first write, after it had happened."""
+    heddle.write("die", "")
+    assert run(heddle).returncode == -signal.SIGKILL
+    (heddle.folder / "die").unlink()
+
+
+def noted(heddle: Heddle) -> list[str]:
+    return (heddle.folder / "done.txt").read_text().splitlines()
+
+
+def test_a_write_in_doubt_is_not_repeated_and_somebody_is_asked(shop: Heddle) -> None:
+    killed(shop)
+    done = shop("resume", "last", "--json")
+    assert done.status == 7
+    assert done.json["status"] == "unresolved"
+    by_id = {step["id"]: step["status"] for step in done.json["steps"]}
+    assert sorted(by_id.values()) == ["done", "done", "unknown"]
+    (unknown,) = (id for id, status in by_id.items() if status == "unknown")
+    assert f"to go on: heddle resume {done.json['run_id']} --resolve {unknown}=" in done.err
+    assert len(noted(shop)) == len(set(noted(shop))) == 3
+
+
+def test_a_run_that_is_over_is_not_run_again(shop: Heddle) -> None:
+    first = run(shop, "--json")
+    assert first.returncode == 0
+    done = shop("resume", "last", "--json")
+    assert done.json == json.loads(first.stdout)
+    assert len(noted(shop)) == 3
+
+
+def test_a_run_is_gone_on_with_from_any_folder(shop: Heddle, tmp_path: Path) -> None:
+    killed(shop)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    done = subprocess.run(
+        [*shop.command, "resume", "last"],
+        cwd=elsewhere,
+        env=shop.environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 7, done.stderr
+
+
+def test_an_interrupted_run_says_how_to_go_on(shop: Heddle) -> None:
+    shop.write("hang.txt", '1. look("bob")\n2. hang($1)\n')
+    process = subprocess.Popen(
+        [*shop.command, "run", "hang.txt", "--tools", "post.py", "--json"],
+        cwd=shop.folder,
+        env=shop.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not (shop.folder / "started").exists():
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert f"to go on: heddle resume {json.loads(out)['run_id']}" in err
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_takes_no_files_refuses_the_journal(shop: Heddle) -> None:
+    (shop.folder / "shut").mkdir(mode=0o500)
+    done = shop("run", "post.txt", "--tools", "post.py", "--journal", "shut/runs.db")
+    assert done.status == 2
+    assert "--no-journal" in done.err
+
+
+def test_a_journal_that_cannot_be_written_is_exit_2_and_nothing_runs(shop: Heddle) -> None:
+    shop.write("file", "")
+    done = shop("run", "post.txt", "--tools", "post.py", "--journal", "file/runs.db")
+    assert done.status == 2
+    assert "--no-journal" in done.err
+    assert not (shop.folder / "done.txt").exists()
+
+
+def test_without_a_journal_nothing_is_kept(shop: Heddle) -> None:
+    assert run(shop, "--no-journal").returncode == 0
+    assert "no runs are kept" in shop("runs").err
+    both = shop("run", "post.txt", "--no-journal", "--journal", "runs.db")
+    assert (both.status, "give one" in both.err) == (2, True)
+
+
+def test_the_default_place_is_a_file_of_state(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HEDDLE_JOURNAL", raising=False)
+    monkeypatch.setenv("XDG_STATE_HOME", "/state")
+    assert default_place() == "/state/heddle/journal.db"
+    monkeypatch.setenv("HEDDLE_JOURNAL", "elsewhere.db")
+    assert default_place() == "elsewhere.db"
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        (["3"], "does not say what became of a step"),
+        (["3=maybe"], "does not say what became of a step"),
+        (["3=done:{"], "is not JSON"),
+        (["3=not-done:1"], "has no value"),
+        (["3=done", "3=failed"], "given twice"),
+    ],
+)
+def test_a_resolution_that_says_nothing_is_wrong_usage(said: list[str], why: str) -> None:
+    from heddle.errors import ConfigError
+
+    with pytest.raises(ConfigError, match=why):
+        resolutions(said)
