@@ -137,8 +137,8 @@ def _places(row: Any) -> list[tuple[str, Any]]:
     """The fields of an event's JSON, each with its place there."""
     if isinstance(row, dict):
         return [(name, name) for name in cast("dict[str, Any]", row) if name not in _HEAD]
-    fields = _FIELDS[cast("Sequence[Any]", row)[0]]
-    return list(zip(fields, range(1, len(fields) + 1), strict=True))
+    number: int = row[0]
+    return [(name, place) for place, name in enumerate(_FIELDS[number], 1)]
 
 
 def _with(row: Any, key: Any, value: Any) -> Any:
