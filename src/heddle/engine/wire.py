@@ -17,9 +17,9 @@ StepEnded(at=1.5, step='1', status='done', code='')
 
 from __future__ import annotations
 
-import dataclasses
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast, get_args
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias, cast, get_args
 
 from heddle.engine.events import EVENTS, SCHEMA, EffectOrigin, Status
 from heddle.models.protocol import Usage
@@ -28,7 +28,8 @@ from heddle.plan.findings import Finding
 from heddle.plan.ir import Hole, Origin, Step
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
+    from collections.abc import Set as AbstractSet
 
     from heddle.engine.events import Event
 
@@ -59,14 +60,19 @@ def event_to_json(event: Event) -> Fields:
     if EVENTS.get(kind) is not type(event):
         raise WireError(f"{kind} is no event")
     fields = {
-        name: _at(f"{kind}.{name}", form.write, value)
+        name: _at(kind, name, form.write, value)
         for (name, form), value in zip(_FORMS[kind].items(), event, strict=True)
     }
     return {"schema": SCHEMA, "event": kind, **fields}
 
 
-def event_from_json(data: Any) -> Event:
+def event_from_json(data: Any, *, sound: bool = False) -> Event:
     """The event that `event_to_json` wrote.
+
+    Args:
+        data: what was read.
+        sound: whether the caller has made sure that it is sound JSON all through; it is not looked
+            through again.
 
     Cost: linear in the data.
 
@@ -83,20 +89,25 @@ def event_from_json(data: Any) -> Event:
         )
     forms = _FORMS[kind]
     _same_names(kind, data.keys() - _HEAD, forms)
-    return EVENTS[kind](
-        *(_at(f"{kind}.{name}", form.read, data[name]) for name, form in forms.items())
-    )
+    if sound:
+        try:
+            return EVENTS[kind](*[form.trust(data[name]) for name, form in forms.items()])
+        except (ValueError, TypeError, RecursionError):
+            pass  # the careful way says what is wrong, and where
+    return EVENTS[kind](*[_at(kind, name, form.read, data[name]) for name, form in forms.items()])
 
 
-def _at(place: str, convert: Callable[[Any], Any], value: Any) -> Any:
+def _at(kind: str, name: str, convert: Callable[[Any], Any], value: Any) -> Any:
     try:
         return convert(value)
     except (ValueError, TypeError, RecursionError) as error:
-        raise WireError(f"{place}: {error}") from error
+        raise WireError(f"{kind}.{name}: {error}") from error
 
 
-def _same_names(what: str, given: Iterable[Any], wanted: Mapping[str, Any]) -> None:
-    odd = min(set(given) ^ set(wanted), key=str, default=None)
+def _same_names(what: str, given: AbstractSet[Any], wanted: Mapping[str, Any]) -> None:
+    if given == wanted.keys():
+        return
+    odd = min(given ^ wanted.keys(), key=str, default=None)
     if odd is not None:
         fault = "missing" if odd in wanted else "unknown"
         raise WireError(f"{what}: field {odd!r:.40} is {fault}")
@@ -178,15 +189,24 @@ def _status(value: Any) -> Status:
 # -- what is more than plain JSON ----------------------------------------------------------------
 
 
-class _Form(NamedTuple):
-    """How the values of one type are written and read."""
+class _Form:
+    """How the values of one type are written and read; `trust` reads what is known to be sound."""
 
-    write: Callable[[Any], Any]
-    read: Callable[[Any], Any]
+    def __init__(
+        self,
+        write: Callable[[Any], Any],
+        read: Callable[[Any], Any],
+        trust: Callable[[Any], Any] | None = None,
+    ) -> None:
+        self.write, self.read, self.trust = write, read, trust or read
 
 
-def _plain(check: Callable[[Any], Any]) -> _Form:
-    return _Form(check, check)
+def _plain(check: Callable[[Any], Any], trust: Callable[[Any], Any] | None = None) -> _Form:
+    return _Form(check, check, trust)
+
+
+def _itself(value: Any) -> Any:
+    return value
 
 
 def _optional(form: _Form) -> _Form:
@@ -221,7 +241,7 @@ def _record(kind: type[Any], **forms: _Form) -> _Form:
 
     def read(value: Any) -> Any:
         data = _object(value)
-        _same_names(kind.__name__, data, forms)
+        _same_names(kind.__name__, data.keys(), forms)
         return kind(**{name: form.read(data[name]) for name, form in forms.items()})
 
     return _Form(write, read)
@@ -249,16 +269,22 @@ def step_to_wire(step: Step) -> Fields:
     return {**data, "origin": _ORIGIN.write(step.origin)} if step.origin else data
 
 
-def step_from_wire(value: Any) -> Step:
+def step_from_wire(value: Any, *, sound: bool = False) -> Step:
     """The step that `step_to_wire` wrote.
+
+    Args:
+        value: what was read.
+        sound: as for `event_from_json`.
 
     Raises:
         ValueError: it is none.
         TypeError: it is none.
     """
-    data = dict(_object(_json(value)))
-    origin = _ORIGIN.read(data.pop("origin")) if "origin" in data else None
-    return dataclasses.replace(step_from_json(data), origin=origin)
+    data = _object(value if sound else _json(value))
+    if "origin" not in data:
+        return step_from_json(data)
+    data = dict(data)
+    return step_from_json(data, origin=_ORIGIN.read(data.pop("origin")))
 
 
 _SEVERITY = {"error", "warning"}
@@ -274,7 +300,7 @@ _FINDING = _record(
     Finding, code=_TEXT, severity=_plain(_severity), message=_TEXT, hint=_TEXT, line=_WHOLE,
     column=_WHOLE, snippet=_TEXT, step=_TEXT,
 )  # fmt: skip
-finding_to_wire, finding_from_wire = _FINDING
+finding_to_wire, finding_from_wire = _FINDING.write, _FINDING.read
 _HOLE = _record(Hole, id=_TEXT, text=_TEXT, findings=_many(_FINDING), origin=_optional(_ORIGIN))
 _USAGE = _record(
     Usage, input_tokens=_WHOLE, cached_input_tokens=_WHOLE, output_tokens=_WHOLE,
@@ -285,8 +311,8 @@ _EFFECT = _record(
 )
 
 _BY_TYPE: dict[str, _Form] = {
-    "Any": _plain(_json),
-    "Mapping[str, Any]": _plain(lambda value: _json(_object(value))),
+    "Any": _plain(_json, _itself),
+    "Mapping[str, Any]": _plain(lambda value: _json(_object(value)), _object),
     "str": _TEXT,
     "int": _WHOLE,
     "int | None": _optional(_WHOLE),
@@ -296,7 +322,7 @@ _BY_TYPE: dict[str, _Form] = {
     "Status": _plain(_status),
     "tuple[str, ...]": _many(_TEXT),
     "tuple[tuple[str, str], ...]": _many(_Form(_pair, _read_pair)),
-    "Step": _Form(step_to_wire, step_from_wire),
+    "Step": _Form(step_to_wire, step_from_wire, partial(step_from_wire, sound=True)),
     "Hole": _HOLE,
     "Finding": _FINDING,
     "Usage": _USAGE,

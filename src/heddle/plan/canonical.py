@@ -31,6 +31,7 @@ from heddle.plan.ir import (
     Input,
     Item,
     Node,
+    Origin,
     Path,
     Plan,
     Ref,
@@ -60,6 +61,7 @@ __all__ = [
 FORMAT = 1
 NODE_KEYS = frozenset({"$ref", "$item", "$input", "$template", "$choose", "$literal"})
 _STEP_KEYS = frozenset(field.name for field in fields(Step)) - {"origin"}
+_PLAIN_KEYS = frozenset(("id", "tool", "args", "note"))
 
 
 class NodeError(ValueError):
@@ -203,6 +205,8 @@ def decode(value: Any) -> Value:
     if not isinstance(value, dict):
         return value
     mapping = cast("dict[str, Any]", value)
+    if len(mapping) == 1 and (name := mapping.get("$ref")) and isinstance(name, str):
+        return Ref(name)
     kinds = NODE_KEYS.intersection(mapping)
     if not kinds:
         return {key: decode(item) for key, item in mapping.items()}
@@ -279,20 +283,24 @@ def step_to_json(step: Step, *, note: bool = False) -> dict[str, Any]:
     return out
 
 
-def step_from_json(data: dict[str, Any]) -> Step:
-    """A step from plain JSON.
+def step_from_json(data: dict[str, Any], origin: Origin | None = None) -> Step:
+    """A step from plain JSON, which has no origin of its own.
 
     Raises:
         NodeError: a field that is unknown, missing or malformed.
     """
-    unknown = sorted(set(data) - _STEP_KEYS)
-    if unknown:
-        raise NodeError(f"a step has no field {unknown[0]!r}", "bad-field")
+    if not data.keys() <= _STEP_KEYS:
+        unknown = min(data.keys() - _STEP_KEYS)
+        raise NodeError(f"a step has no field {unknown!r}", "bad-field")
     args = data.get("args", {})
     if isinstance(args, list):
         args = {str(place): item for place, item in enumerate(cast("list[Any]", args))}
     if not isinstance(args, dict):
         raise NodeError("args must be an object", "bad-field")
+    if data.keys() <= _PLAIN_KEYS:  # most steps, and there may be a million
+        args = {name: decode(item) for name, item in cast("dict[str, Any]", args).items()}
+        note = str(data.get("note", ""))
+        return Step(_text(data, "id"), _text(data, "tool"), args, note=note, origin=origin)
     return Step(
         id=_text(data, "id"),
         tool=_text(data, "tool"),
@@ -309,6 +317,7 @@ def step_from_json(data: dict[str, Any]) -> Step:
         timeout_s=_seconds(data),
         retry=_whole(data, "retry", 0),
         note=str(data.get("note", "")),
+        origin=origin,
     )
 
 

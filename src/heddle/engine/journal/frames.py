@@ -242,7 +242,7 @@ def _event(data: dict[str, Any]) -> Entry:
     if type(schema) is int and schema > SCHEMA:
         raise _newer(f"schema {schema}, and this one reads {SCHEMA}")
     try:
-        event = event_from_json(data)
+        event = event_from_json(data, sound=True)  # its canonical form was
     except WireError as error:
         if str(error).startswith("there is no event"):
             raise _newer(str(error)) from None
