@@ -1,19 +1,28 @@
-"""Reading a run back: its frames, verified, as events."""
+"""Reading a run back: its frames, verified, as events, or folded.
+
+A snapshot is the state after one frame, so that a long run is folded from there. It is bound to
+that frame and to its own bytes by a hash. It is made of the events and can be made anew, so one
+that does not fit is passed over, and the events say what the state is.
+"""
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, NamedTuple
 
-from heddle.engine.journal.frames import Chain, decode, named_in
-from heddle.engine.journal.store import Head
+from heddle.engine.journal.frames import Chain, canonical, decode, digest_of, named_in
+from heddle.engine.journal.store import Head, Snapshot
+from heddle.engine.record import event_of
+from heddle.engine.state import RunState
+from heddle.engine.state_json import state_from_json, state_to_json
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from heddle.engine.events import Entry
-    from heddle.engine.journal.store import Frame, Store
+    from heddle.engine.journal.store import Store
 
-__all__ = ["Page", "read"]
+__all__ = ["Page", "folded", "read", "snapshot_of"]
 
 
 class Page(NamedTuple):
@@ -39,15 +48,65 @@ async def read(store: Store, run: str) -> AsyncIterator[Page]:
         JournalError: `run-unknown`; `journal-damaged`, `journal-newer`; what the store says.
     """
     row = await store.run(run)
-    chain = Chain(run, row.head)
-    async for frame in store.frames(run):
+    async for page in _pages(store, run, Chain(run, row.head)):
+        yield page
+
+
+async def _pages(store: Store, run: str, chain: Chain) -> AsyncIterator[Page]:
+    """What follows in a chain that was looked at so far."""
+    async for frame in store.frames(run, chain.number):
         if not chain.follows(frame):
             break
-        entries = await _events(store, frame)
-        yield Page(Head(frame.number, frame.hash), entries, frame.wall)
+        large = {digest: await store.large(digest) for digest in named_in(frame.body)}
+        yield Page(Head(frame.number, frame.hash), decode(frame.body, large), frame.wall)
     chain.end()
 
 
-async def _events(store: Store, frame: Frame) -> list[Entry]:
-    large = {digest: await store.large(digest) for digest in named_in(frame.body)}
-    return decode(frame.body, large)
+async def folded(store: Store, run: str) -> RunState:
+    """The state of a run, from its last snapshot on.
+
+    Cost: linear in the steps, and in the events since the snapshot. What the snapshot stands for is
+    not read, and so not verified: `read` and the audit do that.
+
+    Raises:
+        JournalError: as `read`.
+    """
+    head = (await store.run(run)).head
+    state, chain = await _last_snapshot(store, run, head) or (RunState(), Chain(run, head))
+    async for page in _pages(store, run, chain):
+        for entry in page.entries:
+            state.apply(event_of(entry))
+    return state
+
+
+def snapshot_of(state: RunState, head: Head) -> Snapshot:
+    """The state after the frame that `head` names. Cost: linear."""
+    body = canonical(state_to_json(state))
+    return Snapshot(head.number, _bound(head.hash, body), body)
+
+
+def _bound(frame_hash: str, body: bytes) -> str:
+    return digest_of(frame_hash.encode() + b"\n" + body)
+
+
+async def _last_snapshot(
+    store: Store, run: str, head: Head | None
+) -> tuple[RunState, Chain] | None:
+    """The state of the last snapshot and the chain from there on; None if there is none that fits.
+
+    The frame it stands for is verified by itself, and by those that follow up to the head.
+    """
+    snapshot = await store.snapshot(run)
+    if snapshot is None:
+        return None
+    frame = await anext(store.frames(run, snapshot.number - 1), None)
+    if frame is None or snapshot.hash != _bound(frame.hash, snapshot.body):
+        return None
+    chain = Chain(run, head, number=frame.number - 1, hash=frame.prev, seq=frame.seq)
+    if not chain.follows(frame):
+        return None
+    try:
+        state = state_from_json(json.loads(snapshot.body))
+    except (ValueError, RecursionError):
+        return None
+    return state and (state, chain)

@@ -20,7 +20,9 @@ from typing import TYPE_CHECKING
 
 from heddle.engine.events import RunFinished
 from heddle.engine.journal.frames import encode, frame_of, root
+from heddle.engine.journal.reading import snapshot_of
 from heddle.engine.journal.store import Head
+from heddle.engine.state import fold
 from heddle.errors import HeddleError, InternalError
 
 if TYPE_CHECKING:
@@ -36,6 +38,9 @@ GROUP_S = 0.005
 
 LEASE_S = 30.0
 """Seconds that a lease holds; it is renewed when a third of them has passed."""
+
+SNAPSHOT_EVENTS = 200_000
+"""Events from which on a run that is over leaves a snapshot: fewer are folded in a moment."""
 
 _FRAME_EVENTS = 512  # a frame stays well below 32 KiB while its values are small
 
@@ -102,6 +107,7 @@ class Journal:
         if self._log.events:
             with suppress(HeddleError):
                 await self.durable(len(self._log.events) - 1)
+                await self._leave_snapshot()
         self._log.kept_by(None)
         if self._timer is not None:
             self._timer.cancel()
@@ -111,6 +117,11 @@ class Journal:
             await asyncio.wait([self._flushing])
         with suppress(HeddleError):
             await self._store.release(self.lease)
+
+    async def _leave_snapshot(self) -> None:
+        events = self._log.events
+        if len(events) >= SNAPSHOT_EVENTS and isinstance(events[-1], RunFinished):
+            await self._store.save(self.lease, snapshot_of(fold(events), self._head))
 
     # -- when to append ----------------------------------------------------------------------
 
