@@ -37,6 +37,11 @@ _BATCH = 64  # frames that are read at once
 _LOG_BYTES = 4 * 1024 * 1024  # of changes, after which they go from SQLite's log to its tables
 _CHANGE_BYTES = 4 * 4096  # what a change writes besides its frames, about
 
+_RUN = (str, str, str, str, int, float, float, float)
+_HEAD = (int, str)
+_FRAME = (int, int, int, int, float, str, str, bytes)
+_SNAPSHOT = (int, str, bytes)
+
 _TABLES = """
 CREATE TABLE runs (
     run TEXT NOT NULL PRIMARY KEY, title TEXT NOT NULL, status TEXT NOT NULL,
@@ -71,6 +76,7 @@ class SQLiteStore:
         self._connection: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None  # device and number of the file that is open
         self._synced: bool | None = None
+        self._may_begin = False  # an empty file may become a journal; else it was one, and was lost
         self._logged = 0  # bytes in SQLite's log, about
         self._broken: JournalError | None = None
 
@@ -142,6 +148,7 @@ class SQLiteStore:
     def _create(self, run: str, title: str, owner: str, ttl_s: float) -> RunLease:
         now = time.time()
         row = (run, title, "running", owner, 1, now + ttl_s, now, now)
+        self._may_begin = True
         with self._change() as db:
             taken = db.execute(
                 "INSERT OR IGNORE INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL)", row
@@ -224,21 +231,24 @@ class SQLiteStore:
                 " WHERE run = ? AND number > ? ORDER BY number LIMIT ?",
                 (run, after, _BATCH),
             )
-            return [Frame(*row) for row in rows]
+            found = [Frame._make(_typed(row, _FRAME)) for row in rows]
+        if found and found[-1].number <= after:
+            raise damaged(f"{self.path}: frames of run {run} are not in their order")
+        return found
 
     def _large(self, digest: str) -> bytes:
         with self._look() as db:
             row = db.execute("SELECT body FROM large WHERE digest = ?", (digest,)).fetchone()
             if row is None:
                 raise damaged(f"the large value {digest:.16}… is missing")
-            return row[0]
+            return _typed(row, (bytes,))[0]
 
     def _snapshot(self, run: str) -> Snapshot | None:
         with self._look() as db:
             row = db.execute(
                 "SELECT number, hash, body FROM snapshots WHERE run = ?", (run,)
             ).fetchone()
-            return Snapshot(*row) if row else None
+            return Snapshot._make(_typed(row, _SNAPSHOT)) if row else None
 
     def _run(self, run: str) -> RunRow:
         with self._look() as db:
@@ -310,6 +320,8 @@ class SQLiteStore:
     def _opened(self) -> sqlite3.Connection:
         if sqlite3.sqlite_version_info < _NEEDED:
             raise _unwritable(self.path, f"SQLite {sqlite3.sqlite_version} is too old for it")
+        if not self._may_begin and self.path.exists() and not self.path.stat().st_size:
+            raise damaged(f"{self.path} is empty")
         _make_private(self.path)
         db = sqlite3.connect(
             self.path, timeout=self._wait_s, isolation_level=None, check_same_thread=False
@@ -317,6 +329,7 @@ class SQLiteStore:
         try:
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA wal_autocheckpoint = 0")
+            db.execute("PRAGMA cell_size_check = ON")
             self._prepare(db)
         except BaseException:
             db.close()
@@ -337,6 +350,8 @@ class SQLiteStore:
         db.execute("ROLLBACK")
         if application != _APPLICATION:
             raise _foreign(self.path)
+        if version < VERSION:
+            raise damaged(f"{self.path} says that it is of version {version}")
         if version > VERSION:
             raise JournalError(
                 f"{self.path} was made by a later version of heddle",
@@ -360,9 +375,10 @@ class SQLiteStore:
         A failed sync is never tried again: the system may have dropped what it could not write,
         and the next sync would succeed all the same.
         """
-        code = getattr(error, "sqlite_errorcode", 0)
-        found = _FAULTS.get(code & 0xFF, _unwritable)(self.path, str(error))
-        if code & 0xFF in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT):
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        other = _unwritable if isinstance(error, OSError) else _broken_file
+        found = _FAULTS.get(code, other)(self.path, str(error))
+        if code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT):
             self._broken = found
         return found
 
@@ -387,7 +403,17 @@ def _make_private(path: Path) -> None:
 
 
 def _run_row(row: tuple[Any, ...]) -> RunRow:
-    return RunRow._make((*row[:8], None if row[8] is None else Head(row[8], row[9])))
+    if row[8:] == (None, None):
+        return RunRow._make((*_typed(row[:8], _RUN), None))
+    _typed(row, (*_RUN, *_HEAD))
+    return RunRow._make((*row[:8], Head(row[8], row[9])))
+
+
+def _typed(row: tuple[Any, ...], types: Sequence[type]) -> tuple[Any, ...]:
+    """A row whose values are of the types of their columns: in a damaged file they may not be."""
+    if any(value.__class__ is not kind for value, kind in zip(row, types, strict=True)):
+        raise damaged("a row holds something else than its columns")
+    return row
 
 
 def _follows(row: RunRow, first: Frame) -> None:
@@ -462,6 +488,11 @@ _FAULTS: dict[int, Callable[[Path, str], JournalError]] = {
     sqlite3.SQLITE_FULL: _full,
     sqlite3.SQLITE_BUSY: _locked,
     sqlite3.SQLITE_LOCKED: _locked,
-    sqlite3.SQLITE_CORRUPT: _broken_file,
     sqlite3.SQLITE_NOTADB: _foreign,
+    sqlite3.SQLITE_CANTOPEN: _unwritable,
+    sqlite3.SQLITE_IOERR: _unwritable,
+    sqlite3.SQLITE_NOMEM: _unwritable,
+    sqlite3.SQLITE_PERM: _unwritable,
+    sqlite3.SQLITE_READONLY: _unwritable,
+    sqlite3.SQLITE_TOOBIG: _unwritable,
 }
