@@ -193,10 +193,11 @@ class Allowance:
         if outcome.quota is not None:
             self.heard(now, outcome.quota)
         refused = outcome.kind == "throttled" or outcome.retry_after_s is not None
-        if refused or outcome.kind == "failed":
+        if (refused or outcome.kind == "failed") and not hold.probe:
             self.concurrency.overloaded(now, hold.began, self.in_flight + 1)
         if refused:
-            self.pace.refused(now, hold.began)
+            if not hold.probe:  # which says no more than "not yet"
+                self.pace.refused(now, hold.began)
             self.pause.refused(now, outcome.retry_after_s, probe=hold.probe)
             return
         well = outcome.kind == "ok"

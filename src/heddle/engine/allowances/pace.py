@@ -1,8 +1,9 @@
 """Requests a second, as learned from refusals.
 
 A provider that refuses is one whose rate we do not know. While calls wait, what it grants *is* its
-rate, pauses included; so a refusal sets the pace to what was granted of late, but takes no more
-than three tenths off at once. From there it grows with the calls that come back, slowly near the
+rate, pauses included; so a refusal takes 15 % off the pace, but goes no lower than what was granted
+of late. A refusal after next to nothing was granted says that "of late" was long ago, and takes off
+as much whatever that was. From there the pace grows with the calls that come back, slowly near the
 rate that is known and faster far above it, so that about one call in fifty finds out whether there
 is more.
 
@@ -17,7 +18,7 @@ from typing import Any
 
 __all__ = ["Pace"]
 
-_LESS = 0.7
+_LESS = 0.85
 _MARGIN = 0.98
 _GROWTH = 1.2e-5
 """Of the square of the calls since the last refusal: 3 % after fifty, double after 290."""
@@ -25,10 +26,11 @@ _GROWTH = 1.2e-5
 _BURST_S = 0.5
 """Requests of so many seconds may begin at once."""
 
-_LEAST_S, _LEAST_CALLS = 5.0, 32
-"""What was granted of late is measured over so long, and over so many calls."""
+_LEAST_S, _LEAST_CALLS, _MINUTE_S = 5.0, 16, 60.0
+"""What was granted of late is measured over so long, and so many calls; and over a minute, for
+providers that count by the minute and are asked in bursts."""
 
-_KEPT_S = 120.0
+_NEXT_TO_NOTHING = 8
 
 
 class Pace:
@@ -86,28 +88,29 @@ class Pace:
             self._granted[-1][1] += calls
         else:
             self._granted.append([second, calls])
-            while self._granted[0][0] < now - _KEPT_S:
+            while self._granted[0][0] < now - _MINUTE_S:
                 self._granted.popleft()
 
     def refused(self, now: float, began: float) -> None:
         """A request was refused; those that began before the last refusal say nothing new."""
         if began < self._cut_at:
             return
-        measured = self._measured(now)
-        if measured is None:
-            return
+        stale = self.known is not None and self._calls < _NEXT_TO_NOTHING
+        lately = 0.0 if stale else self._lately(now)
         less = 0.0 if self.known is None else _LESS * self.rate
-        self.known = _MARGIN * max(less, measured)
-        self._calls, self._cut_at, self._next_at = 0, now, now
+        if max(less, lately) > 0:
+            self.known = _MARGIN * max(less, lately)
+            self._calls, self._cut_at, self._next_at = 0, now, now
 
-    def _measured(self, now: float) -> float | None:
-        """Calls a second that came back well of late; None if there were none."""
+    def _lately(self, now: float) -> float:
+        """Calls a second that came back well of late."""
         calls, since = 0.0, now
         for second, number in reversed(self._granted):
             if calls >= _LEAST_CALLS and now - since >= _LEAST_S:
                 break
             calls, since = calls + number, second
-        return calls / max(1.0, now - since) if calls else None
+        in_a_minute = sum(number for second, number in self._granted if second >= now - _MINUTE_S)
+        return max(calls / max(1.0, now - since), in_a_minute / _MINUTE_S)
 
     def state(self) -> list[Any]:
         """What has to be kept of it, as JSON."""

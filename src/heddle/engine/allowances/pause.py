@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Pause"]
 
-_FIRST_S, _LONGEST_S = 1.0, 60.0
+_FIRST_S, _LONGEST_S = 1.0, 10.0
 """Pauses where the provider does not say how long: they double."""
 
 _JITTER, _MOST_JITTER_S = 0.2, 30.0

@@ -1,0 +1,352 @@
+"""Allowances over random schedules of calls, outcomes and clocks: never above, never stuck."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from heddle.engine.allowances.allowance import Allowance, Bounds, Hold
+from heddle.engine.allowances.concurrency import Concurrency
+from heddle.engine.allowances.pace import Pace
+from heddle.engine.allowances.pause import Pause
+from heddle.engine.allowances.turns import Turns, Waiter
+from heddle.engine.allowances.window import TRAVEL_S, Window
+from heddle.engine.costs import ONE, Cost, Outcome
+from heddle.models.quota import Grant, Quota
+from heddle.testing.limited import ProviderLimits
+
+KINDS = ("ok", "throttled", "failed", "dropped", "unused")
+
+grants = st.none() | st.builds(Grant, st.integers(1, 99), st.integers(0, 99), st.floats(0, 60))
+outcomes = st.builds(
+    Outcome,
+    st.sampled_from(KINDS),
+    st.none() | st.builds(Cost, st.just(1), st.integers(0, 60), st.integers(0, 40)),
+    st.none() | st.floats(0, 90),
+    st.none() | st.builds(Quota, grants, grants, grants),
+)
+moves = st.lists(
+    st.tuples(st.sampled_from(["take", "give", "wait"]), st.floats(0.001, 40), outcomes),
+    max_size=120,
+)
+bounds = st.builds(
+    Bounds,
+    st.none() | st.integers(1, 9),
+    st.none() | st.sampled_from([0.5, 3.0, 20.5]),
+    st.none() | st.sampled_from([50.0, 600.0]),
+    st.none() | st.sampled_from([40.0, 400.0]),
+    st.booleans(),
+)
+
+
+def rough(dice_seed: int = 0) -> random.Random:
+    return random.Random(dice_seed)
+
+
+def allowance(**given: float) -> Allowance:
+    return Allowance(Bounds(**given), rough())
+
+
+# -- windows ---------------------------------------------------------------------------------------
+
+
+@given(st.floats(0.3, 200), st.lists(st.tuples(st.floats(0, 30), st.integers(1, 50)), max_size=80))
+def test_no_minute_wherever_it_begins_sees_more_than_the_allowance(
+    rate: float, wishes: list[tuple[float, int]]
+) -> None:
+    window, now = Window(rate), 0.0
+    spent: list[tuple[float, int]] = []
+    for wait_s, wanted in wishes:
+        now += wait_s
+        taken = min(wanted, window.free(now))
+        window.spend(now, taken)
+        spent.append((now, taken))
+    for begin, _ in spent:
+        within = sum(n for at, n in spent if begin <= at < begin + window.period_s)
+        assert within <= window.amount <= max(1.0, rate)
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 9), st.integers(1, 30)), min_size=1, max_size=40),
+    st.integers(1, 90),
+)
+def test_a_wish_fits_when_it_was_said_to_fit_and_not_before(
+    wishes: list[tuple[float, int]], wanted: int
+) -> None:
+    window, now = Window(60), 0.0
+    for wait_s, n in wishes:
+        now += wait_s
+        window.spend(now, min(n, window.free(now)))
+    free, at = window.free(now), window.fits_at(now, wanted)
+    assert (at == now) == (free >= min(wanted, window.amount))
+    assert window.free(at) >= min(wanted, window.amount)
+
+
+def test_amounts_of_one_tick_come_back_together_and_never_early() -> None:
+    window = Window(60, tick_s=0.25)
+    for n in range(1, 11):
+        window.spend(n * 0.01, 6)
+    assert window.free(60 + TRAVEL_S) == 0
+    assert window.free(60.75) == 60
+    assert len(window.state()[1]) == 0
+
+
+def test_what_others_took_of_a_provider_is_gone_here_too() -> None:
+    window = Window(100)
+    window.spend(0, 10)
+    window.heard(1, remaining=40, reset_s=20)
+    assert window.free(1) == 40
+    assert window.free(21.1) == 90
+    assert window.free(61) == 100
+
+
+# -- concurrency -----------------------------------------------------------------------------------
+
+
+def test_one_round_trip_cuts_once_and_by_three_tenths() -> None:
+    slots = Concurrency(20)
+    for _ in range(5):
+        slots.overloaded(10.0, began=9.0, in_flight=20)
+    assert slots.limit == 14
+    slots.overloaded(12.0, began=10.5, in_flight=14)
+    assert slots.limit == 9
+    for n in range(20):
+        slots.overloaded(20.0 + n, began=20.0 + n, in_flight=9)
+    assert slots.limit == 1
+
+
+def test_a_limit_grows_by_one_for_each_limit_of_successes_while_it_is_used() -> None:
+    slots = Concurrency(20)
+    slots.overloaded(0, began=0, in_flight=20)
+    slots.succeeded(13, in_flight=7)
+    assert slots.limit == 14
+    slots.succeeded(1, in_flight=7)
+    assert slots.limit == 15
+    slots.succeeded(100, in_flight=7)  # less than half of it is in use
+    assert slots.limit == 15
+    slots.succeeded(1_000, in_flight=15)
+    assert slots.limit == 20
+
+
+def test_without_a_ceiling_the_first_cut_starts_from_what_was_in_flight() -> None:
+    slots = Concurrency(None)
+    assert slots.limit == math.inf
+    slots.overloaded(0, began=0, in_flight=100)
+    assert slots.limit == 70
+
+
+# -- pauses ----------------------------------------------------------------------------------------
+
+
+@given(st.floats(0, 300), st.integers(0, 50), st.integers(0, 99))
+def test_the_providers_wish_is_a_floor_then_one_call_tries_then_four(
+    wish_s: float, in_flight: int, seed: int
+) -> None:
+    pause = Pause(rough(seed))
+    pause.refused(100.0, wish_s, probe=False)
+    assert 100 + wish_s <= pause.until <= 100 + wish_s + min(0.2 * wish_s, 30) + 1e-9
+    assert pause.free(99.0 + wish_s, in_flight) == 0
+    assert pause.free(pause.until, in_flight) == 1
+    pause.probing = True
+    assert pause.free(pause.until + 999, in_flight) == 0
+    back = pause.until + 1
+    pause.came_back(back, in_flight, well=True)
+    assert pause.free(back, in_flight) == 4
+    assert pause.free(back + 2.001, in_flight) == 8
+    assert pause.free(back + 60, in_flight) == math.inf
+
+
+def test_a_probe_that_did_not_come_back_well_leaves_the_next_one_to_try() -> None:
+    pause = Pause(rough())
+    pause.refused(0, 1.0, probe=False)
+    pause.probing = True
+    pause.came_back(2, 0, well=False)
+    assert pause.free(2, 0) == 1
+
+
+def test_pauses_double_where_the_provider_says_nothing() -> None:
+    pause, ends = Pause(rough()), []
+    now = 0.0
+    for _ in range(8):
+        pause.refused(now, None, probe=now > 0)
+        ends.append(pause.until - now)
+        now = pause.until
+    assert ends[0] >= 1
+    assert ends[2] >= 4
+    assert 10 <= ends[-1] <= 12
+
+
+# -- paces -----------------------------------------------------------------------------------------
+
+
+def test_an_allowance_without_bounds_settles_at_what_is_granted() -> None:
+    limits, learned = ProviderLimits(600), allowance()
+    now = 0.0
+    while now < 600:
+        hold = learned.take(now, ONE)
+        if hold is not None:
+            wait_s = limits.ask(now)
+            kind = Outcome("throttled", retry_after_s=wait_s) if wait_s else Outcome()
+            learned.give_back(now, hold, kind)
+        now += 0.01
+    late = sum(at >= 120 for at in limits.granted)
+    assert late == pytest.approx(480 * 10, rel=0.05)
+    assert len(limits.refused) <= 0.05 * len(limits.granted)
+
+
+def test_a_pace_grows_slowly_near_the_known_rate_and_faster_far_above_it() -> None:
+    pace = Pace()
+    for second in range(60):
+        pace.granted(second, 10)
+    pace.refused(60, 60)
+    assert pace.rate == pytest.approx(10, rel=0.05)
+    pace.granted(65, 50)
+    assert pace.rate == pytest.approx(10, rel=0.05)
+    pace.granted(90, 250)
+    assert pace.rate > 19
+
+
+# -- all together ----------------------------------------------------------------------------------
+
+
+@dataclass
+class World:
+    """An allowance under random use, and what it has let through."""
+
+    allowance: Allowance
+    given: Bounds
+    now: float = 0.0
+    holds: list[Hold] = field(default_factory=list)
+    begun: list[Hold] = field(default_factory=list)
+
+    def move(self, kind: str, amount: float, outcome: Outcome) -> None:
+        if kind == "wait":
+            self.now += amount
+        elif kind == "give" and self.holds:
+            hold = self.holds.pop(int(amount * 7) % len(self.holds))
+            used = outcome.used
+            if used is not None:  # a call that says what it takes at most
+                used = Cost(1, min(used.input_tokens, 30), min(used.output_tokens, 20))
+            if outcome.kind == "unused":
+                self.begun.remove(hold)
+            self.allowance.give_back(self.now, hold, outcome._replace(used=used))
+        elif kind == "take":
+            hold = self.allowance.take(self.now, Cost(1, 30, 20))
+            if hold is not None:
+                self.holds.append(hold)
+                self.begun.append(hold)
+
+    def check(self) -> None:
+        assert self.allowance.in_flight == len(self.holds)
+        assert len(self.holds) <= (self.given.slots or math.inf)
+        for window in self.allowance.windows.values():
+            assert window.held >= 0
+            assert 0 <= window.free(self.now) <= window.amount
+        if self.given.requests is not None:
+            burst = max(1, int(self.given.requests))
+            period_s = 60 * burst / self.given.requests
+            times = [hold.began for hold in self.begun]
+            late = times[burst:]
+            assert all(b - a >= period_s - 1e-6 for a, b in zip(times, late, strict=False))
+
+
+@settings(max_examples=300)
+@given(bounds, moves)
+def test_whatever_happens_bounds_hold_and_the_allowance_opens_again(given, steps) -> None:
+    world = World(Allowance(given, rough()), given)
+    for kind, amount, outcome in steps:
+        world.move(kind, amount, outcome)
+        world.check()
+    for _ in range(len(world.holds)):
+        world.move("give", 0.0, Outcome("dropped"))
+    for _ in range(200):  # by time alone, for nobody is in flight
+        at = world.allowance.opens_at(world.now, Cost(1, 30, 20))
+        assert at < math.inf
+        world.now = max(at, world.now + 0.001)
+        hold = world.allowance.take(world.now, Cost(1, 30, 20))
+        if hold is not None:
+            break
+    else:
+        pytest.fail(f"it never opens: {world.allowance.state()}")
+
+
+@given(bounds, moves)
+def test_an_allowance_that_was_kept_as_json_goes_on_as_before(given, steps) -> None:
+    world = World(Allowance(given, rough()), given)
+    for kind, amount, outcome in steps:
+        world.move(kind, amount, outcome)
+    kept = json.loads(json.dumps(world.allowance.state()))
+    again = Allowance(given, rough())
+    again.restore(kept)
+    again.in_flight = world.allowance.in_flight
+    assert json.loads(json.dumps(again.state())) == kept
+    assert again.opens_at(world.now, ONE) == world.allowance.opens_at(world.now, ONE)
+
+
+def test_a_call_reserves_its_most_and_gives_back_what_it_did_not_use() -> None:
+    tokens = allowance(input_tokens=100, output_tokens=100)
+    first = tokens.take(0, Cost(1, 60, 80))
+    assert first is not None
+    assert tokens.take(0, Cost(1, 10, 30)) is None
+    tokens.give_back(5, first, Outcome(used=Cost(1, 50, 10)))
+    assert tokens.windows["output_tokens"].free(5) == 90
+    assert tokens.windows["input_tokens"].free(5) == 50
+    assert tokens.take(5, Cost(1, 50, 90)) is not None
+
+
+def test_a_call_that_does_not_say_takes_what_the_last_ones_took() -> None:
+    tokens = allowance(output_tokens=1_000)
+    first = tokens.take(0, ONE)
+    assert first is not None
+    assert first.cost.output_tokens == 500
+    tokens.give_back(1, first, Outcome(used=Cost(1, 5, 40)))
+    assert tokens.reserved(ONE).output_tokens == 40
+
+
+def test_headers_make_bounds_but_never_widen_those_that_were_given() -> None:
+    limits = allowance(requests=60)
+    limits.heard(0, Quota(Grant(600, 599, 0.1), Grant(1_000, 400, 36.0)))
+    assert limits.windows["requests"].amount == 60
+    assert limits.windows["input_tokens"].free(0) == 400
+
+
+# -- turns -----------------------------------------------------------------------------------------
+
+
+def test_runs_are_served_by_their_weight_however_many_of_their_calls_wait() -> None:
+    turns, weights = Turns(), {"a": 1.0, "b": 3.0}
+    served: list[str] = []
+    waiters = {name: Waiter(lambda: True, ONE) for name in weights}
+    for name, count in (("a", 500), ("b", 100)):
+        for _ in range(count):
+            turns.add(name, waiters[name])
+    for _ in range(80):
+        waiter = turns.pop()
+        name = next(name for name in weights if waiters[name] is waiter)
+        turns.went(name, weights[name])
+        served.append(name)
+    assert served.count("b") == pytest.approx(60, abs=2)
+
+
+def test_a_run_that_was_idle_is_not_owed_anything() -> None:
+    turns = Turns()
+    for _ in range(100):
+        turns.add("busy", Waiter(lambda: True, ONE))
+        turns.pop()
+        turns.went("busy", 1.0)
+    late, busy = Waiter(lambda: True, ONE), Waiter(lambda: True, ONE)
+    for _ in range(10):
+        turns.add("late", late)
+        turns.add("busy", busy)
+    first: list[Waiter] = []
+    for _ in range(10):
+        waiter = turns.pop()
+        first.append(waiter)
+        turns.went("late" if waiter is late else "busy", 1.0)
+    assert 4 <= sum(waiter is late for waiter in first) <= 6
