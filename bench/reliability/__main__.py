@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 CAMPAIGNS: dict[str, str] = {
+    "kills": "kill -9 of the real program, at random and between effect and record",
+    "peers": "the same kills for DBOS and LangGraph, where they are installed",
     "databases": "what durability costs, on SQLite and on PostgreSQL",
 }
 """Every campaign: the name of its module in this package, and what it does in a line."""

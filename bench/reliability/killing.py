@@ -18,15 +18,17 @@ import sys
 import tempfile
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from bench.reliability.world import PLACE, World
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from bench.reliability.world import Effect
+
+    Launch: TypeAlias = Callable[[list[str], Path, Mapping[str, str]], Awaitable["Process"]]
 
 PATIENCE_S = 60.0
 """A process that takes longer hangs."""
@@ -68,7 +70,7 @@ class Subject(Protocol):
     labels: Mapping[str, str]
     unknown: int
 
-    def command(self, folder: Path, world: World, last: Ended | None) -> list[str]:
+    async def command(self, folder: Path, world: World, last: Ended | None) -> list[str]:
         """What to start next.
 
         Args:
@@ -146,9 +148,37 @@ class Pace:
             self.each_s += 0.2 * (each_s - self.each_s)
 
 
+class Process(Protocol):
+    """A process, as asyncio has it."""
+
+    @property
+    def returncode(self) -> int | None: ...
+
+    def kill(self) -> None: ...
+
+    async def communicate(self) -> tuple[bytes, bytes]: ...
+
+
+async def by_exec(command: list[str], folder: Path, environment: Mapping[str, str]) -> Process:
+    """Start a program as a shell does."""
+    return await asyncio.create_subprocess_exec(
+        *command, cwd=folder, env=environment, stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+
+
+def environment_in(folder: Path) -> dict[str, str]:
+    """The environment of a program that is to be killed."""
+    return {
+        **os.environ, PLACE: str(folder / "world"), "HOME": str(folder), "NO_COLOR": "1",
+        "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}",
+    }  # fmt: skip
+
+
 async def torment(
-    subject: Subject, rng: random.Random, *, kills: int, pace: Pace, share: float = 0.4
-) -> Tally:
+    subject: Subject, rng: random.Random, *, kills: int, pace: Pace, share: float = 0.4,
+    launch: Launch = by_exec,
+) -> Tally:  # fmt: skip
     """One run, killed up to so many times and then left in peace.
 
     Args:
@@ -157,13 +187,14 @@ async def torment(
         kills: kills at most.
         pace: of runs like this one.
         share: of kills that are directed.
+        launch: starts a process.
     """
     tally = Tally(runs=1)
     world = World()
     with tempfile.TemporaryDirectory(prefix="kills-") as name:
         folder = Path(name)
         async with world.listening(folder / "world"):
-            over = await _to_the_end(subject, folder, world, rng, kills, pace, share, tally)
+            over = await _to_the_end(subject, folder, world, rng, kills, pace, share, tally, launch)
         if over:
             found = await subject.violations(folder)
             tally.violations = len(found)
@@ -174,14 +205,15 @@ async def torment(
 
 async def _to_the_end(
     subject: Subject, folder: Path, world: World, rng: random.Random, kills: int, pace: Pace,
-    share: float, tally: Tally,
+    share: float, tally: Tally, launch: Launch,
 ) -> bool:  # fmt: skip
     last: Ended | None = None
     for _ in range(kills + STARTS):
         how = "" if tally.kills >= kills else "directed" if rng.random() < share else "random"
-        command = subject.command(folder, world, last)
+        command = await subject.command(folder, world, last)
         left = len(set(subject.labels.values()) - {effect.label for effect in world.effects})
-        last = await _process(command, folder, world, how, rng, pace, left)
+        process = await launch(command, folder, environment_in(folder))
+        last = await _ended(process, world, _Death(process, how, rng, pace, left))
         if last.killed == "hung":
             break
         tally.kills += last.killed != ""
@@ -192,20 +224,8 @@ async def _to_the_end(
     return False
 
 
-async def _process(
-    command: list[str], folder: Path, world: World, how: str, rng: random.Random, pace: Pace,
-    left: int,
-) -> Ended:  # fmt: skip
-    """Start a process, kill it in the way that was chosen, or see it end."""
-    environment = {
-        **os.environ, PLACE: str(folder / "world"), "HOME": str(folder), "NO_COLOR": "1",
-        "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}",
-    }  # fmt: skip
-    process = await asyncio.create_subprocess_exec(
-        *command, cwd=folder, env=environment, stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    death = _Death(process, how, rng, pace, left)
+async def _ended(process: Process, world: World, death: _Death) -> Ended:
+    """See a process to its end, whatever that is."""
     world.on_effect = death.on_effect
     out, err = await process.communicate()
     death.over()
@@ -228,9 +248,8 @@ class _Death:
     """
 
     def __init__(
-        self, process: asyncio.subprocess.Process, how: str, rng: random.Random, pace: Pace,
-        left: int,
-    ) -> None:  # fmt: skip
+        self, process: Process, how: str, rng: random.Random, pace: Pace, left: int
+    ) -> None:
         self.way = ""
         self._process, self._how, self._pace = process, how, pace
         self._loop = asyncio.get_running_loop()

@@ -14,19 +14,24 @@ import json
 import random
 import re
 import sys
-from dataclasses import dataclass, field
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.reliability.figure import Figure
 from bench.reliability.kill_models import EACH
-from bench.reliability.killing import Pace, Tally, torment
+from bench.reliability.killing import Pace, Tally, by_exec, environment_in, torment
+from bench.reliability.nursery import nursery
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
-    from bench.reliability.killing import Ended
+    from bench.reliability.killing import Ended, Process
+    from bench.reliability.nursery import Nursery
     from bench.reliability.world import World
+    from heddle.engine.audit import Audit
 
 KILLS = 2_000
 SHORT = 60
@@ -35,6 +40,9 @@ PER_RUN = 6
 
 AT_ONCE = 2
 """Runs at one time."""
+
+EXEC = 0.1
+"""Share of runs whose processes are started from nothing; those of the others are forked."""
 
 HERE = Path(__file__).parent
 PROGRAM = [sys.executable, "-m", "heddle.cli"]
@@ -58,20 +66,16 @@ class Run:
     files: dict[str, str]
     probed: bool
     unknown: int = 0
-    asked: set[str] = field(default_factory=set)
 
-    def command(self, folder: Path, world: World, last: Ended | None) -> list[str]:
+    async def command(self, folder: Path, world: World, last: Ended | None) -> list[str]:
         """Begin, go on, or go on with what a person says of writes that nobody saw."""
         for name, text in self.files.items():
             (folder / name).write_text(text)
-        if last is None or (_never_began(last)):
+        if last is None or _never_began(last):
             return [*PROGRAM, *self.begin, *PLACE]
-        said = [
-            word
-            for place in _to_resolve(last)
-            for word in ("--resolve", f"{place}={self._said(place, world)}")
-        ]
-        self.unknown += len(said) // 2
+        places = [] if self.probed else await _in_doubt(folder)
+        self.unknown += len(places)
+        said = [word for it in places for word in ("--resolve", f"{it}={self._said(it, world)}")]
         return [*PROGRAM, "resume", "last", *PLACE, *said]
 
     def _said(self, place: str, world: World) -> str:
@@ -88,22 +92,9 @@ class Run:
 
     async def violations(self, folder: Path) -> list[str]:
         """What the audit finds, and runs that are not as they should be."""
-        from heddle.engine.audit import audit
-        from heddle.engine.journal.places import open_store
-        from heddle.engine.journal.reading import read
-        from heddle.engine.record import event_of
-
-        store = open_store(folder / "runs.db")
-        try:
-            row = (await store.runs())[0]
-            events = [
-                event_of(entry) async for page in read(store, row.run) for entry in page.entries
-            ]
-        finally:
-            await store.aclose()
-        found = audit(events)
+        status, found = await _audited(folder)
         self.unknown += sum(found.resolved.values()) if self.probed else 0
-        odd = [] if row.status == "succeeded" else [f"the journal says {row.status}"]
+        odd = [] if status == "succeeded" else [f"the journal says {status}"]
         odd += [f"{place} is unresolved" for place in found.unresolved]
         return [*odd, *(f"{item.rule}: {item.message}" for item in found.violations)]
 
@@ -113,9 +104,29 @@ def _never_began(ended: Ended) -> bool:
     return ended.status == 2 and re.search('"run-(unknown|empty)"', ended.out) is not None
 
 
-def _to_resolve(last: Ended) -> list[str]:
-    """The places that the program wants to be told about."""
-    return re.findall(r"--resolve (\S+?)=", last.err) if last.status == 7 else []
+async def _in_doubt(folder: Path) -> list[str]:
+    """The writes whose outcome nobody saw, as a person would name them."""
+    if not (folder / "runs.db").exists():
+        return []
+    _, found = await _audited(folder)
+    return [step if item is None else f"{step}[{item}]" for step, item in found.unresolved]
+
+
+async def _audited(folder: Path) -> tuple[str, Audit]:
+    """The status of the last run that is kept in a folder, and what its audit finds."""
+    from heddle.engine.audit import audit
+    from heddle.engine.journal.places import open_store
+    from heddle.engine.journal.reading import read
+    from heddle.engine.record import event_of
+
+    store = open_store(folder / "runs.db")
+    try:
+        if not (rows := await store.runs(1)):
+            return "", audit([])
+        pages = [page async for page in read(store, rows[0].run)]
+    finally:
+        await store.aclose()
+    return rows[0].status, audit(event_of(entry) for page in pages for entry in page.entries)
 
 
 # -- shapes --------------------------------------------------------------------------------------
@@ -172,7 +183,7 @@ def replan(pay: str) -> Run:
     return Run("replan", labels, begin, {}, probed=False)
 
 
-SHAPES: tuple[Callable[[str], Run], ...] = (chain, fan_out, maps, replan)
+SHAPES: tuple[Callable[[str], Run], ...] = (chain, fan_out, maps)
 
 
 # -- the campaign --------------------------------------------------------------------------------
@@ -185,21 +196,30 @@ async def campaign(kills: int, seed: int) -> dict[str, Tally]:
     paces = {shape.__name__: Pace() for shape in SHAPES}
     number = 0
 
-    async def work() -> None:
+    async def work(home: Nursery) -> None:
         nonlocal number
         while sum(tally.kills for tally in tallies.values()) < kills:
-            shape, probed = SHAPES[number % len(SHAPES)], number // len(SHAPES) % 2 == 0
+            shape, probed = SHAPES[number % len(SHAPES)], False
             number += 1
-            own = random.Random(rng.random())
+            own, name = random.Random(rng.random()), shape.__name__
             run = shape("pay_known" if probed else "pay")
             run.probed = probed
-            name = shape.__name__
-            tallies[name].add(await torment(run, own, kills=PER_RUN, pace=paces[name]))
+            launch = by_exec if own.random() < EXEC else partial(_forked, home)
+            tallies[name].add(
+                await torment(run, own, kills=PER_RUN, pace=paces[name], launch=launch)
+            )
 
-    async with asyncio.TaskGroup() as group:
+    async with AsyncExitStack() as stack, asyncio.TaskGroup() as group:
         for _ in range(AT_ONCE):
-            group.create_task(work())
+            home = await stack.enter_async_context(nursery(environment_in(Path.home())))
+            group.create_task(work(home))
     return tallies
+
+
+async def _forked(
+    home: Nursery, command: list[str], folder: Path, environment: Mapping[str, str]
+) -> Process:
+    return await home.start(command[len(PROGRAM) :], folder, environment)
 
 
 def figures(*, short: bool, seed: int) -> Iterator[Figure]:

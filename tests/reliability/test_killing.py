@@ -46,7 +46,7 @@ class Careless:
         self.how = how
         self.labels = dict(zip("123456", "abcdef", strict=True))
 
-    def command(self, folder: Path, world: World, last: Ended | None) -> list[str]:
+    async def command(self, folder: Path, world: World, last: Ended | None) -> list[str]:
         return [sys.executable, "-c", PROGRAM, self.how]
 
     def finished(self, ended: Ended) -> bool:

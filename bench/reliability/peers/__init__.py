@@ -50,7 +50,7 @@ class Peer:
         self.name = f"{self.runtime} {self.shape}"
         self.labels = {str(n): f"{self.shape}-{n}" for n in range(WIDTH)}
 
-    def command(self, folder: Path, world: World, last: Ended | None) -> list[str]:
+    async def command(self, folder: Path, world: World, last: Ended | None) -> list[str]:
         program = f"bench.reliability.peers.{self.runtime.lower()}_run"
         return [sys.executable, "-m", program, self.shape, *self.labels.values()]
 

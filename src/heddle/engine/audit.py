@@ -60,7 +60,7 @@ class Audit:
         effects: places in plans that began an effect, each element of a map for itself.
         attempts: of all these effects together.
         orphans: attempts of effects that no accepted plan asked for.
-        unresolved: effects that were begun and whose outcome nobody knows.
+        unresolved: writes that were begun and whose outcome nobody knows.
         resolved: effects whose outcome somebody else had to say, by who said it.
         processes: how many owned the run, one after the other; 0 where nobody says.
         finished: the run's status; "" for a run that is not over.
@@ -139,7 +139,11 @@ class _Auditor:
     def outcome(self) -> Audit:
         found = self.found
         found.effects = len(self.effects)
-        found.unresolved = [place for place, effect in self.effects.items() if effect.open]
+        found.unresolved = [
+            place
+            for place, effect in self.effects.items()
+            if effect.open and effect.effect == "write"
+        ]
         return found
 
     def blame(self, rule: str, step: str, element: int | None, message: str) -> None:
