@@ -9,7 +9,10 @@ from heddle.conversation import Conversation
 from heddle.engine.estimates import Estimates
 from heddle.engine.execution import check, run_now
 from heddle.engine.joining import JoinPolicy
+from heddle.engine.keeping import kept
 from heddle.engine.log import EventLog
+from heddle.engine.resuming import go_on, workshop_of
+from heddle.engine.settings import asked_for
 from heddle.engine.slots import LocalSlots
 from heddle.engine.workshop import Workshop
 from heddle.errors import ConfigError
@@ -24,10 +27,13 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping
 
     from heddle.engine.events import Event
+    from heddle.engine.journal.places import Place
+    from heddle.engine.past import Past
     from heddle.engine.result import RunResult
     from heddle.engine.round import Approve
     from heddle.models.protocol import Model
     from heddle.plan.ir import Plan
+    from heddle.tools.probes import Resolution
 
 __all__ = ["Agent"]
 
@@ -44,6 +50,8 @@ class Agent:
         approve: asked once per plan, before its effects; False denies them.
         join: see `JoinPolicy`.
         chains: how many times a question is planned, where a strategy takes a vote.
+        journal: where runs are kept, so that `resume` can go on with them: a path, a URL, or a
+            store; in memory only by default.
 
     Raises:
         ConfigError: an unknown model, strategy or join policy, or a tool that cannot be used.
@@ -59,7 +67,9 @@ class Agent:
         approve: Approve | None = None,
         join: str = "best-effort",
         chains: int = 1,
+        journal: Place | None = None,
     ) -> None:
+        self.journal = journal
         self.limits = limits or Limits()
         self.tools = toolbox(tools)
         self.models = _models_of(model)
@@ -67,7 +77,8 @@ class Agent:
         self._strategy = strategy_named(strategy)
         self.chains = chains
         self.approve = approve
-        self.join = JoinPolicy(join)
+        self.join = join
+        JoinPolicy(join)  # refused now, if it is none
         self.slots = LocalSlots.of(self.limits)
         self.estimates = Estimates()
         self.experience = Experience()
@@ -78,6 +89,9 @@ class Agent:
         *,
         inputs: Mapping[str, Any] | None = None,
         log: EventLog | None = None,
+        run_id: str | None = None,
+        seed: int | None = None,
+        caller: Mapping[str, Any] | None = None,
     ) -> RunResult:
         """Answer a question.
 
@@ -85,12 +99,16 @@ class Agent:
             question: what the user wants to know; it must not be empty.
             inputs: data for the tools, by name; no planner sees more than names and types.
             log: takes the events; pass one to follow the run while it lasts.
+            run_id: the run's id; drawn by default.
+            seed: of what the run leaves to chance; drawn by default.
+            caller: what the caller wants to find again in the journal; JSON.
 
         Returns:
             The result. Whatever fails on the way is in it, and is not raised.
 
         Raises:
             ConfigError: the question is empty, or not valid Unicode.
+            JournalError: the run cannot be kept in the journal.
         """
         _refuse_unusable(question)
         workshop = Workshop(
@@ -102,21 +120,84 @@ class Agent:
             estimates=self.estimates,
             log=log,
             question=question,
-        )
+            run_id=run_id,
+            seed=seed,
+            config=asked_for(
+                question, strategy=self.strategy, join=self.join, chains=self.chains,
+                asks=self.approve is not None, caller=caller,
+            ),
+        )  # fmt: skip
+        async with kept(workshop, self.journal, question):
+            result = await self._answer(workshop, question, self.strategy, self.join, self.chains)
+        return workshop.as_kept(result)
+
+    async def resume(
+        self,
+        run_id: str,
+        *,
+        log: EventLog | None = None,
+        resolve: Mapping[str, Resolution] | None = None,
+        allow_tool_change: bool = False,
+    ) -> RunResult:
+        """Go on with a run that was cut off; one that is over is not run again, its result is read.
+
+        Strategy, limits, join policy and chains are those that the run began with; models, tools
+        and who approves are this agent's.
+
+        Args:
+            run_id: the run's.
+            log: takes the events, those of the past first.
+            resolve: what became of writes that are unknown, by step; see `heddle.resume`.
+            allow_tool_change: whether tools may differ from those before; those of steps that have
+                been begun may not.
+
+        Returns:
+            The result of the whole run, what was before included.
+
+        Raises:
+            ConfigError: this agent has no journal; somebody was to approve, and nobody is there.
+            JournalError: as for `heddle.resume`.
+        """
+        if self.journal is None:
+            raise ConfigError(
+                "this agent keeps no journal",
+                code="no-journal",
+                hint="pass journal=… to the Agent: the place where the run was kept",
+            )
+
+        def wire(past: Past, log: EventLog) -> Workshop:
+            return workshop_of(
+                past, self.tools, log, models=self.models, slots=self.slots,
+                estimates=self.estimates, resolve=resolve,
+            )  # fmt: skip
+
+        async def run(workshop: Workshop, past: Past) -> RunResult:
+            assert past.created is not None
+            said = past.created.config
+            return await self._answer(
+                workshop, said["question"], said["strategy"], said["join"], said["chains"]
+            )
+
+        return await go_on(
+            run_id, self.journal, "agent", wire, run, log or EventLog(),
+            asked=self.approve is not None, changes=allow_tool_change,
+        )  # fmt: skip
+
+    async def _answer(
+        self, workshop: Workshop, question: str, strategy: str, join: str, chains: int
+    ) -> RunResult:
+        """The result of a question, from its beginning or from where its past ends."""
         async with workshop:
-            conversation = self._conversation(workshop, question)
-            if self.strategy != "auto":
-                conversation.chose(self.strategy, "chosen by the caller")
-            verdict, error = await conversation.outcome(self._strategy)
+            conversation = Conversation(
+                workshop, question, policy=JoinPolicy(join), approve=self.approve, chains=chains,
+                experience=self.experience,
+            )  # fmt: skip
+            if strategy != "auto":
+                conversation.chose(strategy, "chosen by the caller")
+            verdict, error = await conversation.outcome(strategy_named(strategy))
         answer = verdict.answer if verdict is not None else None
         status = "rejected" if error is not None and error.exit_status == 3 else None
         return workshop.finish(answer, error, status)
-
-    def _conversation(self, workshop: Workshop, question: str) -> Conversation:
-        return Conversation(
-            workshop, question, policy=self.join, approve=self.approve, chains=self.chains,
-            experience=self.experience,
-        )  # fmt: skip
 
     def run_sync(self, question: str, *, inputs: Mapping[str, Any] | None = None) -> RunResult:
         """`run`, from code that is not asynchronous.
@@ -175,7 +256,8 @@ class Agent:
             self.tools, models=self.models, limits=self.limits, inputs=inputs, question=question
         )
         async with workshop:
-            messages = self._strategy.planner_messages(self._conversation(workshop, question))
+            conversation = Conversation(workshop, question, policy=JoinPolicy(self.join))
+            messages = self._strategy.planner_messages(conversation)
             text = await workshop.asker.ask(messages, role="planner", round=1)
         plan = parse(text, dialect)
         names = set(inputs or {})

@@ -8,6 +8,7 @@ question ─▶ strategy ─messages─▶ planner ─text, streaming─▶ dial
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from heddle.engine.events import (
@@ -21,11 +22,12 @@ from heddle.engine.events import (
     StrategyChosen,
 )
 from heddle.engine.intake import Intake
+from heddle.engine.replaying import Replay, failed, replayed
 from heddle.engine.result import RunError
 from heddle.engine.round import output_ids, sinks
 from heddle.engine.state import RunState
 from heddle.errors import BudgetExceeded, ConfigError, HeddleError, ModelError, PlanRejected
-from heddle.models.protocol import Message, Request, Usage
+from heddle.models.protocol import Message, Request, ToolCall, Usage
 from heddle.plan.canonical import hash_of
 from heddle.plan.dialects import dialect_named
 from heddle.plan.ir import Plan, Step
@@ -37,14 +39,14 @@ from heddle.strategies.wording import prompt, tools_text
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
 
-    from heddle.engine.events import Event
+    from heddle.engine.events import Event, ModelCall
     from heddle.engine.joining import JoinPolicy
     from heddle.engine.round import Approve, Round
     from heddle.engine.state import StepState
     from heddle.engine.workshop import Workshop
-    from heddle.models.protocol import ToolCall
     from heddle.plan.dialects import Reader
     from heddle.plan.ir import Hole
+    from heddle.plan.spec import ToolSpec
     from heddle.strategies import Messages, Strategy
 
 __all__ = ["Conversation"]
@@ -90,15 +92,29 @@ class Conversation:
         self._heard = False
         self._plans = 0
         self._first_prompt = 0  # characters
-        self._deadline: float | None = None  # loop time at which no model is asked for a plan
+        self._deadline: float | None = None  # run time at which no model is asked for a plan
         self._end: float | None = None  # ... and for an answer
+        past = workshop.past
+        self._replay = Replay(past.events if past is not None else ())
+        if past is not None:
+            workshop.asker.recall(self._replay, past.model_calls)
 
     # -- what a strategy sees --------------------------------------------------------------------
 
     @property
     def next_round(self) -> int:
         """The number of the round that `read` would begin."""
-        return self._shop.next_round
+        return self._replay.next_round or self._shop.next_round
+
+    @property
+    def replaying(self) -> bool:
+        """Whether the run was resumed, and its program has not come to where it was cut off."""
+        return self._replay.going
+
+    @property
+    def foretold(self) -> str:
+        """The strategy that was chosen next before the run was cut off; "" if none was."""
+        return self._replay.foretold
 
     @property
     def last_round(self) -> bool:
@@ -139,8 +155,9 @@ class Conversation:
 
     def chose(self, strategy: str, *reasons: str) -> None:
         """Say which strategy goes on from here, and why."""
-        log = self._shop.log
-        log.emit(StrategyChosen(log.now(), strategy, reasons))
+        if self._replay.passed("chose") is None:
+            log = self._shop.log
+            log.emit(StrategyChosen(log.now(), strategy, reasons))
 
     async def plan(self, messages: Messages, dialect: str) -> Plan:
         """Ask the planner; run what it writes while it writes; return when it has all ended."""
@@ -162,7 +179,12 @@ class Conversation:
         """Ask for a plan, start what is written while it is written; return when it is whole."""
         self._plans += not may_answer
         self.turns += may_answer
-        plan = Plan(round=self._shop.claim_round(), dialect=dialect)
+        plan = Plan(round=self._replay.claim() or self._shop.claim_round(), dialect=dialect)
+        if (call := self._replay.closed(plan.round)) is not None:
+            self._note_prompt(messages, native=native)
+            return await self._recalled(
+                plan, call, native=native, may_answer=may_answer, effects=effects
+            )
         reader = self._reader(plan)
         intake = Intake(self._beginning(plan), reader, self._limits, drop and self._giving_up(drop))
         until = self._end if may_answer else self._deadline  # a turn may be the answer
@@ -199,21 +221,61 @@ class Conversation:
         def drops(plan: Plan) -> bool:
             given_up = drop(plan)
             if given_up:
-                self._shop.scheduler.cancel("the calls are made step by step", code="not-needed")
+                self._stop_draft()
             return given_up
 
         return drops
+
+    def _stop_draft(self) -> None:
+        scheduler = self._shop.scheduler
+        if not scheduler.idle:
+            scheduler.cancel("the calls are made step by step", code="not-needed")
 
     def _stream(
         self, messages: Messages, round: int, *, native: bool, stop: Sequence[str],
         until: float | None,
     ) -> AsyncGenerator[str | ToolCall]:  # fmt: skip
+        return self._shop.asker.stream(
+            messages, role="planner", round=round, stop=stop, deadline=self._on_loop(until),
+            tools=self._note_prompt(messages, native=native),
+        )  # fmt: skip
+
+    def _note_prompt(self, messages: Messages, *, native: bool) -> tuple[ToolSpec, ...]:
+        """Remember how long the first prompt is; the tools that are offered beside it."""
         tools = tuple(self.specs.values()) if native else ()
         if not self._first_prompt:
             self._first_prompt = Request(tuple(messages), tools=tools).characters
-        return self._shop.asker.stream(
-            messages, role="planner", round=round, stop=stop, tools=tools, deadline=until
-        )
+        return tools
+
+    def _on_loop(self, run_s: float | None) -> float | None:
+        """A time of the run's clock as one of the loop's."""
+        if run_s is None:
+            return None
+        return asyncio.get_running_loop().time() + run_s - self._shop.log.now()
+
+    async def _recalled(
+        self, plan: Plan, call: ModelCall, *, native: bool, may_answer: bool, effects: bool
+    ) -> Reply:
+        """A plan that was closed before the run was resumed: its steps as the journal has them."""
+        past = self._shop.past
+        assert past is not None
+        state, recorded = past.state.numbered(plan.round), past.plan(plan.round)
+        reader, text = self._reader(plan), call.reply["text"]
+        if not native:  # for what it says, and not for what it calls
+            deque((*reader.feed(text), *reader.close()), maxlen=0)
+        plan.text, plan.output = text, recorded.output if state.accepted else reader.output
+        round = self._beginning(plan)()
+        round.recall(recorded, accepted=state.accepted)
+        if state.given_up:
+            self._plans -= not may_answer
+            self._stop_draft()
+        await self._release(round, effects=effects and not state.given_up)
+        cut = any(finding.code == "plan-cut" for finding in plan.findings)
+        if cut and (may_answer or not plan.steps):
+            await self.settle(plan)
+            raise failed(call)
+        calls = tuple(piece for piece in replayed(call) if isinstance(piece, ToolCall))
+        return Reply(plan, getattr(reader, "said", text), calls, state.given_up)
 
     async def _release(self, round: Round, *, effects: bool = True) -> None:
         """Let the effects of a clean plan start, or say that nobody has decided for them."""
@@ -242,8 +304,9 @@ class Conversation:
     async def ask(self, messages: Messages, role: str) -> str:
         """A model's reply that is no plan."""
         return await self._shop.asker.ask(
-            messages, role=role, round=max(1, len(self._shop.plans)), deadline=self._end
-        )
+            messages, role=role, round=max(1, len(self._shop.plans)),
+            deadline=self._on_loop(self._end),
+        )  # fmt: skip
 
     async def join(self, plan: Plan, messages: Messages | None = None) -> Verdict:
         """Join the results: by the plan's own output, or by asking the joiner."""
@@ -258,14 +321,22 @@ class Conversation:
                 code="join-policy",
                 hint="pass join='best-effort' to answer with what there is",
             )
-        steps = self.steps()
-        log = self._shop.log
-        inputs = tuple((step.id, hash_of(step.value)) for step in steps if step.has_value)
-        missing = tuple(step.id for step in steps if not step.has_value)
-        log.emit(JoinStarted(log.now(), plan.round, inputs, missing))
+        verdict = await self._joined(plan, messages)
+        return self._replan(plan, verdict.reason) if verdict.decision == "replan" else verdict
+
+    async def _joined(self, plan: Plan, messages: Messages | None) -> Verdict:
+        """What the join says, or has said before the run was resumed."""
+        log, steps = self._shop.log, self.steps()
+        if self._replay.passed("join", plan.round) is None:
+            inputs = tuple((step.id, hash_of(step.value)) for step in steps if step.has_value)
+            missing = tuple(step.id for step in steps if not step.has_value)
+            log.emit(JoinStarted(log.now(), plan.round, inputs, missing))
+        elif (said := self._replay.joined(plan.round)) is not None:
+            finish = said.decision == "finish"
+            return Verdict("finish" if finish else "replan", said.answer, said.reason)
         verdict = await self._verdict(plan, steps, messages)
         log.emit(JoinResult(log.now(), plan.round, *verdict))
-        return self._replan(plan, verdict.reason) if verdict.decision == "replan" else verdict
+        return verdict
 
     # -- repair ----------------------------------------------------------------------------------
 
@@ -279,7 +350,7 @@ class Conversation:
                     self._repair_messages(round.plan, hole),
                     role="repair",
                     round=round.plan.round,
-                    deadline=self._deadline,
+                    deadline=self._on_loop(self._deadline),
                 )
             except (ModelError, ConfigError):
                 continue  # the hole stays and says why; there is one repair call, no second
@@ -324,7 +395,7 @@ class Conversation:
             role="joiner",
             round=len(self._shop.plans),
             schema=VERDICT_SCHEMA,
-            deadline=self._end,
+            deadline=self._on_loop(self._end),
         )
         return verdict_of(reply)
 
@@ -338,8 +409,9 @@ class Conversation:
                 code="max-rounds",
                 hint="raise limits.max_rounds, or look at why the plans do not suffice",
             )
-        log = self._shop.log
-        log.emit(ReplanRequested(log.now(), plan.round, reason[:500], hash_of(reason)))
+        if self._replay.passed("replan", plan.round) is None:
+            log = self._shop.log
+            log.emit(ReplanRequested(log.now(), plan.round, reason[:500], hash_of(reason)))
         return Verdict("replan", None, reason)
 
     # -- the run ---------------------------------------------------------------------------------
@@ -348,7 +420,7 @@ class Conversation:
         """Run a strategy: what it found, or why there is no answer."""
         limits = self._limits
         if limits.run_timeout_s is not None:
-            self._end = self._now() + limits.run_timeout_s
+            self._end = limits.run_timeout_s
             reserve = min(limits.join_reserve_s, limits.run_timeout_s / 2)
             self._deadline = self._end - reserve
             self._shop.deadline(limits.run_timeout_s - reserve)
@@ -358,12 +430,14 @@ class Conversation:
             return None, RunError(error.code, error.message, error.hint, _exit_status(error))
 
     def _now(self) -> float:
-        return asyncio.get_running_loop().time()
+        """The run's clock; that of the record while there is one."""
+        ahead = self._replay.ahead
+        return self._shop.log.now() if ahead is None else self._shop.log.events[ahead.place].at
 
     def _folded(self) -> RunState:
-        """The state up to now; each event is folded once."""
-        events = self._shop.log.events
-        while self._seen < len(events):
+        """The state up to now, or up to where the record is; each event is folded once."""
+        events, ahead = self._shop.log.events, self._replay.ahead
+        while self._seen < (len(events) if ahead is None else ahead.place):
             event = events[self._seen]
             self._state.apply(event)
             self._heard = self._heard or self._tells(event)

@@ -14,6 +14,7 @@ from heddle.engine.costs import DROPPED, Cost, Outcome
 from heddle.engine.endings import used_of
 from heddle.engine.events import ModelCall, ModelStarted
 from heddle.engine.faults import fault_of, outcome_of
+from heddle.engine.replaying import replayed
 from heddle.engine.retrying import Waits
 from heddle.engine.silence import Silence
 from heddle.errors import ConfigError, ModelError
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
 
     from heddle.engine.log import EventLog
+    from heddle.engine.replaying import Replay
     from heddle.engine.slots import Slots
     from heddle.models.protocol import Message, Model
     from heddle.plan.spec import ToolSpec
@@ -62,6 +64,16 @@ class Asker:
         self._slots = slots
         self._stall_s = stall_s
         self._calls = 0
+        self._replay: Replay | None = None
+
+    def recall(self, replay: Replay, calls: int) -> None:
+        """Some replies were paid for before the run was resumed: those are not asked for again.
+
+        Args:
+            replay: has them.
+            calls: how many model calls there were.
+        """
+        self._replay, self._calls = replay, calls
 
     def model(self, role: str) -> Model:
         """The model of a role.
@@ -104,6 +116,13 @@ class Asker:
             ModelError: the model failed; `stalled` after silence, `deadline` when time is up.
         """
         model = self.model(role)
+        if self._replay is not None:
+            prompt_hash = hash_of([_plain(message) for message in messages])
+            paid = self._replay.reply(role, round, prompt_hash)
+            if paid is not None:
+                for piece in replayed(paid):
+                    yield piece
+                return
         request = Request(
             messages=tuple(messages), role=role, round=round, schema=schema,
             stop=tuple(stop), tools=tuple(tools),

@@ -154,11 +154,11 @@ async def _carry_out(workshop: Workshop, plan: Plan, approve: Approve | None) ->
 
 def _reject(workshop: Workshop, plan: Plan, findings: list[Finding]) -> RunResult:
     """The result of a plan that is not run."""
-    log, now = workshop.log, workshop.log.now()
-    log.emit(PlanProposed(now, plan.round, plan.dialect))
+    now = workshop.log.now()
+    workshop.say(PlanProposed(now, plan.round, plan.dialect))
     for finding in findings:
-        log.emit(FindingReported(now, plan.round, finding))
-    log.emit(PlanRejected(now, plan.round, tuple(dict.fromkeys(f.code for f in findings))))
+        workshop.say(FindingReported(now, plan.round, finding))
+    workshop.say(PlanRejected(now, plan.round, tuple(dict.fromkeys(f.code for f in findings))))
     first = next(finding for finding in findings if finding.severity == "error")
     error = RunError(first.code, f"plan rejected: {first.message}", first.hint, 3)
     result = workshop.finish(None, error, "rejected", findings)

@@ -25,6 +25,7 @@ from heddle.plan.ir import Plan
 
 if TYPE_CHECKING:
     from heddle.engine.gate import Gate
+    from heddle.engine.past import Place
     from heddle.engine.workshop import Workshop
     from heddle.plan.dialects import Reader
 
@@ -43,13 +44,14 @@ class Expander:
 
     def __init__(self, workshop: Workshop) -> None:
         self._shop = workshop
-        self._count = 0
+        self._past = workshop.past.nested if workshop.past is not None else {}
+        self._count = len(self._past)
 
-    async def expand(self, id: str, gate: Gate, args: dict[str, Any]) -> Any:
+    async def expand(self, place: Place, gate: Gate, args: dict[str, Any]) -> Any:
         """The output of a nested plan.
 
         Args:
-            id: the step that asks for it.
+            place: the step that asks for it, and the element where it is a map.
             gate: the write gate of that step's round.
             args: its filled arguments.
 
@@ -58,7 +60,8 @@ class Expander:
                 (`expansion-rejected`), that goes above the ceiling (`ceiling`), or that came to
                 nothing (`expansion-failed`).
         """
-        self._count += 1
+        known = self._past.get(place)
+        self._count += known is None
         most = self._shop.limits.max_expansions
         if self._count > most:
             raise ToolFailed(
@@ -66,20 +69,20 @@ class Expander:
                 code="too-many-expansions",
                 hint="raise limits.max_expansions, if it would ever end",
             )
-        plan = await self._read(args)
-        await self._judge(plan, id, gate)
-        return await self._run(plan, id)
+        plan = await self._read(args, known)
+        await self._judge(plan, place, gate)
+        return await self._run(plan, place)
 
     # -- reading -------------------------------------------------------------------------------
 
-    async def _read(self, args: dict[str, Any]) -> Plan:
+    async def _read(self, args: dict[str, Any], known: int | None) -> Plan:
         given = args.get("plan")
         text = given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)
         most = self._shop.limits.max_text_bytes
         if len(text) > most:
             raise ToolFailed(f"the plan is larger than {most} bytes", code="text-too-large")
         name = self._dialect(args.get("dialect", "json"), text)
-        number = self._shop.claim_round()
+        number = known or self._shop.claim_round()
         plan = Plan(round=number, text=text, dialect=name)
         reader = dialect_named(name).reader(round=number)
         await self._take_in(plan, reader, text)
@@ -110,7 +113,7 @@ class Expander:
 
     # -- judging -------------------------------------------------------------------------------
 
-    async def _judge(self, plan: Plan, id: str, gate: Gate) -> None:
+    async def _judge(self, plan: Plan, place: Place, gate: Gate) -> None:
         """Refuse a plan with an error, before anything of it runs."""
         shop = self._shop
         found = verify.check(plan, shop.specs, limits=shop.limits, inputs=shop.inputs.keys())
@@ -122,12 +125,12 @@ class Expander:
             return
         plan.findings = found
         shop.expansions.append(plan)
-        log, now = shop.log, shop.log.now()
-        log.emit(PlanProposed(now, plan.round, plan.dialect, id))
+        now = shop.log.now()
+        shop.say(PlanProposed(now, plan.round, plan.dialect, *place))
         for finding in found:
-            log.emit(FindingReported(now, plan.round, finding))
+            shop.say(FindingReported(now, plan.round, finding))
         codes = tuple(dict.fromkeys(finding.code for finding in found))
-        log.emit(PlanRejected(now, plan.round, codes))
+        shop.say(PlanRejected(now, plan.round, codes))
         ceiling = all(finding.code == "ceiling" for finding in errors)
         raise ToolFailed(
             f"the plan is not run: {errors[0].message}",
@@ -157,10 +160,10 @@ class Expander:
 
     # -- running -------------------------------------------------------------------------------
 
-    async def _run(self, plan: Plan, id: str) -> Any:
+    async def _run(self, plan: Plan, place: Place) -> Any:
         shop = self._shop
         running = Plan(output=plan.output, round=plan.round, text=plan.text, dialect=plan.dialect)
-        round = shop.begin(running, bounded=True, parent=id)
+        round = shop.begin(running, bounded=True, parent=place[0], element=place[1])
         ids = [step.id for step in plan.steps]
         try:
             for step in plan.steps:

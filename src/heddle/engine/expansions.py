@@ -17,11 +17,12 @@ if TYPE_CHECKING:
     from heddle.engine.lookup import Lookup
     from heddle.engine.map_run import Element
     from heddle.engine.node import Node
+    from heddle.engine.past import Place
 
 __all__ = ["Expand", "Expansions"]
 
-Expand: TypeAlias = "Callable[[str, Gate, dict[str, Any]], Awaitable[Any]]"
-"""Given the step's id, the write gate of its round and its arguments: the nested plan's output."""
+Expand: TypeAlias = "Callable[[Place, Gate, dict[str, Any]], Awaitable[Any]]"
+"""Given the place that expands it, its round's write gate and its arguments: the plan's output."""
 
 
 class Expansions:
@@ -78,7 +79,7 @@ class Expansions:
             if node.element is None
             else self._lookup.fill_element(step, cast("Element", node).item)
         )
-        return await self.expand(node.id, node.gate, args)
+        return await self.expand((node.id, node.element), node.gate, args)
 
     def _drop_deadline(self, node: Node) -> None:
         if node.deadline is not None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 
 from heddle.engine import events as ev
 from heddle.engine.record import event_of
+from heddle.engine.retold import plans_of
 from heddle.engine.state import RunState
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from heddle.engine.events import Entry, Event, Status
     from heddle.engine.state import StepState
+    from heddle.plan.ir import Plan
 
 __all__ = ["Outcome", "Past", "Place"]
 
@@ -54,6 +56,8 @@ class Past:
         ending: by place, how the last attempt came out, where only the event is lost that says that
             the step, or the element, is over.
         given: by map, the elements that have a value.
+        last_round: the greatest number that a round was ever given.
+        model_calls: how many models were asked.
         nested: by the place that expands it, the number of a plan that came out as a result.
 
     Cost: linear.
@@ -70,16 +74,47 @@ class Past:
         self.nested: dict[Place, int] = {}
         self.approvals: dict[str, list[bool]] = {}
         self._said: set[tuple[Any, ...]] = set()
+        self._plans: dict[int, Plan] | None = None
+        self.last_round = self.model_calls = 0
         for entry in self.entries:
-            event = event_of(entry)
-            self.state.apply(event)
-            if (take := _TAKE.get(type(event))) is not None:
-                take(self, event)
+            self._take(event_of(entry))
+        if self.state.finished is None:
+            self._cut_off(ev.LeaseTaken(self.state.last_s, "", 0))
+
+    def _take(self, event: Event) -> None:
+        if isinstance(event, ev.LeaseTaken):
+            self._cut_off(event)
+            return
+        self.state.apply(event)
+        if (take := _TAKE.get(type(event))) is not None:
+            take(self, event)
+
+    def _cut_off(self, event: ev.LeaseTaken) -> None:
+        """A process has died: forget the plans that were being written."""
+        rounds = {round.round for round in self.state.rounds}
+        steps = set(self.state.steps)
+        self.state.apply(event)
+        rounds -= {round.round for round in self.state.rounds}
+        if not rounds:
+            return
+        steps -= self.state.steps.keys()
+        self._said = {key for key in self._said if key[1] not in rounds and key[1] not in steps}
+        for known in (self.attempts, self.doubtful, self.ending, self.nested):
+            for place in [place for place in known if place[0] in steps]:
+                del known[place]
+        for id in steps:
+            self.given.pop(id, None)
 
     @property
     def last_s(self) -> float:
         """Seconds of the run's clock at the last event."""
         return self.state.last_s
+
+    def plan(self, round: int) -> Plan:
+        """The plan of a round, as far as it came."""
+        if self._plans is None:
+            self._plans = {plan.round: plan for plan in plans_of(self.events)}
+        return self._plans[round]
 
     @property
     def events(self) -> list[Event]:
@@ -128,8 +163,14 @@ def _created(past: Past, event: ev.RunCreated) -> None:
     past.created = event
 
 
+def _asked(past: Past, event: ev.ModelStarted) -> None:
+    past.model_calls = max(past.model_calls, event.call)
+    past.last_round = max(past.last_round, event.round)
+
+
 def _proposed(past: Past, event: ev.PlanProposed) -> None:
     _say(past, event)
+    past.last_round = max(past.last_round, event.round)
     if event.parent:
         past.nested[event.parent, event.element] = event.round
 
@@ -190,6 +231,7 @@ def _element_ended(past: Past, event: ev.ElementEnded) -> None:
 _TAKE: dict[type[Event], Callable[[Past, Any], None]] = {
     ev.RunCreated: _created,
     ev.PlanProposed: _proposed,
+    ev.ModelStarted: _asked,
     ev.StepAccepted: _say,
     ev.FindingReported: _say,
     ev.HoleOpened: _say,

@@ -11,7 +11,6 @@ from heddle.plan.ir import MISSING
 if TYPE_CHECKING:
     from heddle.engine.node import Node
     from heddle.engine.past import Past
-    from heddle.plan.ir import Step
 
 __all__ = ["INTERRUPTED", "recall", "recall_elements"]
 
@@ -28,9 +27,9 @@ def recall(node: Node, past: Past) -> bool:
     before = past.ended(node.id)
     if before is None:
         return False
-    step: Step = node.step  # type: ignore[assignment]  # holes are not recalled
+    step = node.step
     node.status, node.value = before.status, before.value
-    if step.over is not MISSING:
+    if step is not None and step.over is not MISSING:
         source, at_once = streams_over(step)
         node.map = MapRun(node, source, at_once=at_once)
         if before.map is not None:

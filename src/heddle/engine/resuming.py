@@ -24,9 +24,10 @@ from heddle.errors import ConfigError, JournalError
 from heddle.tools.toolbox import toolbox
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
 
-    from heddle.engine.events import Entry
+    from heddle.engine.estimates import Estimates
+    from heddle.engine.events import Entry, RunCreated
     from heddle.engine.journal.places import Place
     from heddle.engine.journal.store import Head, Store
     from heddle.engine.past import Place as StepPlace
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from heddle.tools.function import Tool
     from heddle.tools.probes import Resolution
 
-__all__ = ["remember", "resume"]
+__all__ = ["go_on", "remember", "resume", "workshop_of"]
 
 
 async def remember(store: Store, run_id: str) -> tuple[Past, Head | None]:
@@ -89,28 +90,71 @@ async def resume(
         JournalError: there is no such run, another process runs it, its journal cannot be read or
             written, the tools are others; or a resolution is for a step that is not unknown.
     """
-    box = toolbox(tools)
-    async with store_at(journal) as store:
+    box, models = toolbox(tools), models_of(model)
+
+    def wire(past: Past, log: EventLog) -> Workshop:
+        refuse_without_model(_plan_of(past), specs_of(box), models)
+        return workshop_of(past, box, log, models=models, slots=slots, resolve=resolve)
+
+    async def run(workshop: Workshop, past: Past) -> RunResult:
+        return await carried_out(workshop, _plan_of(past), approve)
+
+    return await go_on(
+        run_id, journal, "plan", wire, run, log or EventLog(), asked=approve is not None,
+        changes=allow_tool_change,
+    )  # fmt: skip
+
+
+async def go_on(
+    run_id: str,
+    place: Place,
+    kind: str,
+    wire: Callable[[Past, EventLog], Workshop],
+    run: Callable[[Workshop, Past], Awaitable[RunResult]],
+    log: EventLog,
+    *,
+    asked: bool,
+    changes: bool,
+) -> RunResult:
+    """Go on with a run of any kind.
+
+    Args:
+        run_id: the run's.
+        place: where it is kept.
+        kind: what it has to be.
+        wire: makes the run's parts, given what is known of it and the log.
+        run: goes on with it.
+        log: takes the events.
+        asked: whether there is somebody who approves.
+        changes: whether tools may differ, but for those of steps that have been begun.
+
+    Raises:
+        ConfigError: `no-approver`; what `wire` says.
+        JournalError: see `resume`.
+    """
+    async with store_at(place) as store:
         past, head = await remember(store, run_id)
         if past.state.finished is not None:
             return retold(past.events)
         lease = await store.lease(run_id, this_process(), LEASE_S)
         try:
             past, head = await remember(store, run_id)  # somebody may have gone on until now
-            plan = _plan_of(past)
-            workshop = _workshop(past, box, models_of(model), slots, log or EventLog(), resolve)
-            refuse_without_model(plan, specs_of(box), models_of(model))
-            _refuse_others(past, workshop, changes=allow_tool_change)
+            created = _begun(past, kind)
+            if created.config["asks"] and not asked:
+                raise _nobody_approves(run_id)
+            log.recall(past.entries, past.last_s)
+            workshop = wire(past, log)
+            _refuse_others(created, past, workshop, changes=changes)
         except BaseException:
             await store.release(lease)
             raise
         async with kept_on(workshop, store, lease, head):
-            result = await carried_out(workshop, plan, approve)
+            result = await run(workshop, past)
         return workshop.as_kept(result)
 
 
-def _plan_of(past: Past) -> Plan:
-    """The plan that the run was handed.
+def _begun(past: Past, kind: str) -> RunCreated:
+    """How the run began.
 
     Raises:
         JournalError: `run-empty`, `run-other`.
@@ -122,31 +166,51 @@ def _plan_of(past: Past) -> Plan:
             code="run-empty",
             hint="nothing of it has happened: start it again",
         )
-    if past.state.kind != "plan":
+    if past.state.kind != kind:
+        is_plan = past.state.kind == "plan"
         raise JournalError(
-            f"run {created.run_id} answers a question, and was not handed a plan",
+            f"run {created.run_id} "
+            + ("was handed a plan" if is_plan else "answers a question: it was handed no plan"),
             code="run-other",
-            hint="use Agent.resume, with the model and the strategy that it began with",
+            hint="use heddle.resume" if is_plan else "use Agent.resume",
         )
-    return plan_in(created.config)
+    return created
 
 
-def _workshop(
+def _nobody_approves(run_id: str) -> ConfigError:
+    return ConfigError(
+        f"somebody was to be asked before run {run_id} changes anything, and nobody is there",
+        code="no-approver",
+        hint="pass approve=… as before, or --yes on the command line",
+    )
+
+
+def _plan_of(past: Past) -> Plan:
+    assert past.created is not None
+    return plan_in(past.created.config)
+
+
+def workshop_of(
     past: Past,
     tools: Mapping[str, Tool],
-    models: Mapping[str, Model],
-    slots: Slots | None,
     log: EventLog,
-    resolve: Mapping[str, Resolution] | None,
+    *,
+    models: Mapping[str, Model],
+    slots: Slots | None = None,
+    estimates: Estimates | None = None,
+    resolve: Mapping[str, Resolution] | None = None,
 ) -> Workshop:
-    """The parts of the run, as they were; its log has the past."""
+    """The parts of a run that is gone on with, as they were; its log has the past.
+
+    Raises:
+        ConfigError: a name in `resolve` is no step's.
+    """
     created = past.created
     assert created is not None
-    log.recall(past.entries, past.last_s)
     return Workshop(
         tools, models=models, limits=limits_of(created.limits), inputs=created.config["inputs"],
-        slots=slots, log=log, seed=created.seed, run_id=created.run_id, past=past,
-        resolved=places_of(resolve or {}),
+        slots=slots, estimates=estimates, log=log, seed=created.seed, run_id=created.run_id,
+        past=past, resolved=places_of(resolve or {}),
     )  # fmt: skip
 
 
@@ -169,14 +233,12 @@ def places_of(resolve: Mapping[str, Resolution]) -> dict[StepPlace, Resolution]:
     return found
 
 
-def _refuse_others(past: Past, workshop: Workshop, *, changes: bool) -> None:
+def _refuse_others(created: RunCreated, past: Past, workshop: Workshop, *, changes: bool) -> None:
     """Refuse tools that are not those that the run began with.
 
     Raises:
         JournalError: `tools-changed`, which says which.
     """
-    created = past.created
-    assert created is not None
     before, now = created.config["tools"], tool_hashes(workshop.specs)
     others = [name for name, hash in before.items() if now.get(name) != hash]
     if changes:

@@ -96,7 +96,17 @@ def plans_of(events: Sequence[Event]) -> list[Plan]:
     for event in events:
         if (apply := _APPLY.get(type(event))) is not None:
             apply(plans, event)
+    for event in events:
+        if isinstance(event, ev.ModelCall) and event.role == "planner" and event.reply:
+            _write(plans, event.round, event.reply["text"])
+        elif isinstance(event, ev.RunCreated) and event.config.get("kind") == "plan":
+            _write(plans, event.config["plan"]["round"], event.config["text"])
     return [plans[round] for round in sorted(plans)]
+
+
+def _write(plans: dict[int, Plan], round: int, text: str) -> None:
+    if round in plans:  # a reply that only answers is none
+        plans[round].text = text
 
 
 def _proposed(plans: dict[int, Plan], event: ev.PlanProposed) -> None:
@@ -120,7 +130,9 @@ def _filled(plans: dict[int, Plan], event: ev.HoleFilled) -> None:
 
 
 def _found(plans: dict[int, Plan], event: ev.FindingReported) -> None:
-    plans[event.round].findings.append(event.finding)
+    plan, finding = plans[event.round], event.finding
+    own = (other for hole in plan.holes for other in hole.findings if other == finding)
+    plan.findings.append(next(own, finding))  # that of a hole goes with it
 
 
 def _accepted(plans: dict[int, Plan], event: ev.PlanAccepted) -> None:

@@ -51,6 +51,7 @@ class Round:
         max_holes: bad lines that a plan may have.
         max_width: elements that any of its maps may have when it runs; None for no bound.
         parent: the step that expands it; "" for a plan of the run itself.
+        element: the element of that step, where it is a map.
         past: what the journal remembers, if the run is gone on with: that is not said again.
 
     Attributes:
@@ -68,6 +69,7 @@ class Round:
         max_holes: int,
         max_width: int | None = None,
         parent: str = "",
+        element: int | None = None,
         past: Past | None = None,
     ) -> None:
         self._past = past
@@ -78,9 +80,10 @@ class Round:
         self._log = log
         self._max_holes = max_holes
         self._max_width = max_width
+        self._accepted: bool | None = None  # of a plan that was closed before the run was resumed
         self._contradicted: set[str] = set()  # ids that were accepted, and then taken back
         self.gate = scheduler.nest(parent) if parent else scheduler.hold()
-        self._say(PlanProposed(log.now(), plan.round, plan.dialect, parent))
+        self._say(PlanProposed(log.now(), plan.round, plan.dialect, parent, element))
 
     def _say(self, event: Event) -> None:
         if self._past is None or not self._past.said(event):
@@ -89,6 +92,8 @@ class Round:
     @property
     def clean(self) -> bool:
         """No error, no hole, nothing that was contradicted after it had been accepted."""
+        if self._accepted is not None:
+            return self._accepted
         errors = any(finding.severity == "error" for finding in self.plan.findings)
         return not (errors or self.plan.holes or self._contradicted)
 
@@ -210,10 +215,36 @@ class Round:
             return True
         codes = tuple(dict.fromkeys(item.code for item in self.plan.findings))
         self._say(PlanRejected(self._log.now(), self.plan.round, codes))
+        self._give_up()
+        return False
+
+    def _give_up(self) -> None:
+        """The plan is not clean: its effects will not start, and nothing fills its holes."""
         self._scheduler.withhold("skipped", "plan-unclean", self.gate)
         for hole in self.plan.holes:
             self._scheduler.fail_hole(hole.id, "hole", hole.findings[0].message)
-        return False
+
+    def recall(self, recorded: Plan, *, accepted: bool) -> None:
+        """Take in a plan that was closed before the run was resumed; it is not judged again.
+
+        Args:
+            recorded: the plan as the journal has it.
+            accepted: whether it was clean.
+        """
+        self._accepted = accepted
+        for entry in recorded.entries:
+            self.plan.add(entry)
+            if isinstance(entry, Hole):
+                self._verifier.hole(entry)
+                self._scheduler.reserve(entry.id, self.gate)
+            else:
+                self._verifier.step(entry)
+                self._hand_over(entry)
+        self.plan.findings.extend(recorded.findings)
+        self.plan.close()
+        self._scheduler.rank(self.gate)
+        if not accepted:
+            self._give_up()
 
     async def release(self, approve: Approve | None) -> None:
         """Let the effects of a clean, closed plan start, once they are approved."""

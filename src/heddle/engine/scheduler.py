@@ -179,6 +179,8 @@ class Scheduler:
         """
         node = self._new_node(id, gate)
         node.gate.resources.reserve(id)
+        if self._past is not None and recall(node, self._past):
+            self._unfinished -= 1
 
     def add(self, step: Step, gate: Gate | None = None) -> None:
         """Accept a step, or fill the place reserved for it; start it as soon as it may start.

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from heddle.plan.spec import ToolSpec
 
-__all__ = ["handed_over", "limits_of", "plan_in", "title_of", "tool_hashes"]
+__all__ = ["asked_for", "handed_over", "limits_of", "plan_in", "title_of", "tool_hashes"]
 
 
 def handed_over(
@@ -46,6 +46,27 @@ def handed_over(
         "dialect": plan.dialect,
         "text": plan.text,
         "findings": [finding_to_wire(finding) for finding in plan.findings],
+        "asks": asks,
+        "caller": dict(caller or {}),
+    }
+
+
+def asked_for(
+    question: str,
+    *,
+    strategy: str,
+    join: str,
+    chains: int,
+    asks: bool = False,
+    caller: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The settings of a run that answers a question, but for what the workshop knows."""
+    return {
+        "kind": "agent",
+        "question": question,
+        "strategy": strategy,
+        "join": join,
+        "chains": chains,
         "asks": asks,
         "caller": dict(caller or {}),
     }

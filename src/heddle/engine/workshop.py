@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from heddle.engine.estimates import Estimates
+    from heddle.engine.events import Event
     from heddle.engine.executor import Executor
     from heddle.engine.gate import Gate
     from heddle.engine.journal.store import RunLease
@@ -122,7 +123,7 @@ class Workshop:
         self.approve: Approve | None = None  # the one who was asked last
         self._asking = asyncio.Lock()  # whoever approves is asked for one plan at a time
         self.ceiling: Gate | None = None  # the write gate of the run's first plan
-        self._rounds = 0
+        self._rounds = past.last_round if past is not None else 0
         self._until: float | None = None  # loop time at which what runs is ended
         worker = (models or {}).get("worker") or (models or {}).get("")
         self.tools = {**_LANGUAGE, **tools}
@@ -198,6 +199,11 @@ class Workshop:
         loss = self._loss()
         return result if loss is None else replace(result, status="failed", error=loss)
 
+    def say(self, event: Event) -> None:
+        """Tell the log of a plan's event, unless the journal has it already."""
+        if self.past is None or not self.past.said(event):
+            self.log.emit(event)
+
     @property
     def next_round(self) -> int:
         """The number that the next round gets."""
@@ -215,6 +221,7 @@ class Workshop:
         bounded: bool,
         earlier: Mapping[str, Any] | None = None,
         parent: str = "",
+        element: int | None = None,
     ) -> Round:
         """Begin a round.
 
@@ -223,6 +230,7 @@ class Workshop:
             bounded: whether the size bounds hold: they do for what a model wrote.
             earlier: declared result schemas of earlier rounds' steps, by id.
             parent: the step that expands the plan; "" for a plan of the run itself.
+            element: the element of that step, where it is a map.
         """
 
         def verifier() -> verify.Verifier:
@@ -238,7 +246,7 @@ class Workshop:
         limits = self.limits
         round = Round(
             plan, verifier, self.scheduler, self.log, limits.max_holes,
-            limits.max_width if bounded else None, parent, self.past,
+            limits.max_width if bounded else None, parent, element, self.past,
         )  # fmt: skip
         self.ceiling = self.ceiling or round.gate
         return round

@@ -110,6 +110,20 @@ class Rounds(Protocol):
         ...
 
     @property
+    def replaying(self) -> bool:
+        """Whether the run was resumed, and its program has not come to where it was cut off.
+
+        Plans, replies and verdicts are then those of the record. A program need not ask, unless it
+        chooses by what is not in the run: then it goes by `foretold`.
+        """
+        ...
+
+    @property
+    def foretold(self) -> str:
+        """The strategy that was chosen next before the run was cut off; "" if none was."""
+        ...
+
+    @property
     def heard(self) -> bool:
         """Whether any tool has returned anything in this run."""
         ...

@@ -76,17 +76,26 @@ async def strategy(rounds: Rounds) -> Verdict:
         rounds.chose("direct", "there is no tool to call")
         return await direct.strategy(rounds)
     habit = rounds.experience.of(_tools(rounds))
-    if habit.known:
-        choice = decide(_sizes(rounds, habit, ()), habit, None, _bounds(rounds))
-        if choice.strategy != DIALECT:
-            rounds.chose(choice.strategy, *choice.reasons)
-            return await _step_by_step(rounds, habit)
+    choice = _beforehand(rounds, habit)
+    if choice is not None:
+        rounds.chose(choice.strategy, *choice.reasons)
+        return await _step_by_step(rounds, habit)
     draft = _Draft(rounds, habit)
     reply = await rounds.read(planner_messages(rounds), DIALECT, drop=draft.gives_up)
     if reply.dropped:
         return await _step_by_step(rounds, habit)
     draft.stays(reply.plan)
     return await _planned(rounds, habit, reply.plan)
+
+
+def _beforehand(rounds: Rounds, habit: Habit) -> Choice | None:
+    """What is chosen without looking at a plan; None to look at one."""
+    if rounds.replaying:  # what was chosen then, whatever is known by now
+        return Choice(rounds.foretold, ()) if rounds.foretold else None
+    if not habit.known:
+        return None
+    choice = decide(_sizes(rounds, habit, ()), habit, None, _bounds(rounds))
+    return None if choice.strategy == DIALECT else choice
 
 
 class _Draft:
@@ -254,6 +263,8 @@ async def _step_by_step(rounds: Rounds, habit: Habit) -> Verdict:
     before = rounds.spent
 
     def lasts() -> bool:
+        if rounds.replaying:
+            return rounds.foretold == DIALECT
         if rounds.late:  # for a plan, too: the last turn answers
             return False
         return rounds.last_turn_next or (most is not None and rounds.turns > most)

@@ -1,0 +1,246 @@
+"""An agent's run, cut off after any event, goes on as if nothing had been: under every strategy."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import heddle
+from heddle.engine import events as ev
+from heddle.engine.record import event_of
+from heddle.models.protocol import ToolCall
+from heddle.testing.clock import run_virtual
+from heddle.testing.scripted import ScriptedModel
+from memory_store import MemoryStore, cut_after, entries_of
+
+if TYPE_CHECKING:
+    from heddle.engine.result import RunResult
+
+FINISH = json.dumps({"action": "finish", "answer": "joined"})
+REPLAN = json.dumps({"action": "replan", "reason": "more is needed"})
+
+
+class World:
+    """Tools of each effect, and what was done with them."""
+
+    def __init__(self) -> None:
+        self.read: list[str] = []
+        self.sent: list[str] = []
+        self.paid: dict[str, str] = {}
+
+    def tools(self) -> list[Any]:
+        @heddle.tool(effect="read")
+        async def look(what: str) -> str:
+            """Look something up."""
+            self.read.append(what)
+            await asyncio.sleep(1)
+            return f"<{what}>"
+
+        @heddle.tool(effect="write")
+        async def send(text: str) -> str:
+            """Send a text."""
+            self.sent.append(text)
+            await asyncio.sleep(1)
+            return f"sent {text}"
+
+        @heddle.tool(effect="idempotent")
+        async def pay(whom: str) -> str:
+            """Pay somebody."""
+            key = heddle.current_call().key
+            assert self.paid.setdefault(key, whom) == whom
+            await asyncio.sleep(1)
+            return f"paid {whom}"
+
+        return [look, send, pay]
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A strategy, and what its models say."""
+
+    strategy: str
+    replies: dict[Any, Any]
+    chains: int = 1
+
+    def agent(self, world: World, journal: Any) -> heddle.Agent:
+        return heddle.Agent(
+            ScriptedModel(self.replies), world.tools(), strategy=self.strategy, journal=journal,
+            chains=self.chains,
+        )  # fmt: skip
+
+
+def call(id: str, tool: str, **args: Any) -> ToolCall:
+    return ToolCall(id, tool, json.dumps(args))
+
+
+LOOKS = ["I look.", call("c1", "look", what="a"), (0.5, call("c2", "look", what="b"))]
+PLAN = ['1. look("a")\n', (0.5, '2. send($1)\n3. look("b")\n'), (2.0, "4. join()")]
+
+SCENARIOS = {
+    "direct": Scenario("direct", {"joiner": ["forty", (1.0, "-two")]}),
+    "react": Scenario(
+        "react",
+        {
+            ("planner", 1): "Thought: look first.\nAction: look[a]",
+            ("planner", 2): "Thought: tell.\nAction: send[hello]",
+            ("planner", 3): "Thought: pay.\nAction: pay[ann]",
+            ("planner", 4): "Thought: that is all.\nAction: finish[done]",
+        },
+    ),
+    "parallel": Scenario(
+        "parallel",
+        {
+            ("planner", 1): LOOKS,
+            ("planner", 2): [call("c3", "send", text="hello"), call("c4", "pay", whom="ann")],
+            ("planner", 3): "all is done",
+        },
+    ),
+    "rewoo": Scenario(
+        "rewoo",
+        {
+            "planner": "Plan: look it up.\n#E1 = look[a]\nPlan: tell.\n#E2 = send[#E1]",
+            "joiner": "told",
+        },
+    ),
+    "llmcompiler": Scenario(
+        "llmcompiler",
+        {
+            ("planner", 1): PLAN,
+            ("planner", 2): '5. pay($3)\n6. look("c")\n7. join()',
+            ("joiner", 1): REPLAN,
+            ("joiner", 2): FINISH,
+        },
+    ),
+    "repaired": Scenario(
+        "llmcompiler",
+        {
+            "planner": '1. look("a")\n2. lok($1)\n3. send($2)\n4. join()',
+            "repair": "2. look($1)",
+            "joiner": FINISH,
+        },
+    ),
+    "rejected": Scenario(
+        "llmcompiler",
+        {
+            ("planner", 1): '1. look("a")\n2. lok($1)\n3. send($1)\n4. join()',
+            ("planner", 2): '5. send($1)\n6. join()',
+            "repair": "no",
+            ("joiner", 1): REPLAN,
+            ("joiner", 2): FINISH,
+        },
+    ),
+    "abstraction": Scenario(
+        "abstraction",
+        {
+            ("planner", 1): "The place is [look(a) = y1].\nAnswer: y1",
+            ("planner", 2): "It is [look(b) = y1].\nAnswer: y1",
+            ("planner", 3): "Surely [look(a) = y1].\nAnswer: y1",
+        },
+        chains=3,
+    ),
+    "code": Scenario(
+        "code", {"planner": 'a = look("a")\nb = send(a)\nc = pay("ann")\n[a, b, c]'}
+    ),
+    "auto, planned": Scenario(
+        "auto",
+        {"planner": '1. look("a")\n2. send($1)\n3. join()', "joiner": FINISH},
+    ),
+    "auto, step by step": Scenario(
+        "auto",
+        {
+            ("planner", 1): '1. look("a")\n2. later("which next", $1)\n3. join()',
+            ("planner", 2): [call("c1", "look", what="a")],
+            ("planner", 3): [call("c2", "send", text="hello")],
+            ("planner", 4): "found",
+        },
+    ),
+}  # fmt: skip
+
+
+async def recorded(scenario: Scenario) -> tuple[RunResult, list[Any]]:
+    """A run that nobody interrupted, and its journal."""
+    store = MemoryStore()
+    result = await scenario.agent(World(), store).run("what?", run_id="r", seed=1)
+    return result, await entries_of(store, "r")
+
+
+def in_doubt(events: list[Any]) -> dict[str, Any]:
+    """What a person would say of the writes that were begun and have no outcome."""
+    begun: dict[str, str] = {}
+    steps = {event.step.id: event.step for event in events if isinstance(event, ev.StepAccepted)}
+    for event in events:
+        if isinstance(event, ev.StepIntent) and event.effect == "write":
+            begun[event.step] = event.step
+        elif isinstance(event, ev.StepResult):
+            begun.pop(event.step, None)
+    values = {event.step: event.value for event in events if isinstance(event, ev.StepResult)}
+    found = {}
+    for id in begun:
+        (text,) = steps[id].args.values()
+        found[id] = heddle.Done(f"sent {values[text.step] if hasattr(text, 'step') else text}")
+    return found
+
+
+def asked(events: Any) -> Counter[tuple[str, int]]:
+    """Replies that came to their end, by role and round."""
+    calls = (event for event in events if isinstance(event, ev.ModelCall))
+    return Counter((call.role, call.round) for call in calls if not call.code)
+
+
+def prompts(events: Any) -> dict[tuple[str, int], set[str]]:
+    """What models read, as hashes, by role and round."""
+    found: dict[tuple[str, int], set[str]] = {}
+    for event in events:
+        if isinstance(event, ev.ModelStarted):
+            found.setdefault((event.role, event.round), set()).add(event.prompt_hash)
+    return found
+
+
+def outcome(result: RunResult) -> Any:
+    """What must be the same."""
+    steps = [(step.id, step.tool, step.status, step.value) for step in result.steps]
+    texts = [plan.text for plan in result.plans]
+    return result.status, result.answer, result.strategy, steps, texts
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_a_run_that_was_cut_off_after_any_event_ends_as_if_it_had_not_been(name: str) -> None:
+    scenario = SCENARIOS[name]
+
+    async def main() -> None:
+        whole, entries = await recorded(scenario)
+        assert whole.status == "succeeded" or name == "rejected", whole.error
+        for n in range(2, len(entries)):
+            events = [event_of(entry) for entry in entries[:n]]
+            world = World()
+            store = cut_after(entries, n)
+            result = await scenario.agent(world, store).resume("r", resolve=in_doubt(events))
+            why = f"after {n} events, the last being {events[-1]}"
+            assert outcome(result) == outcome(whole), why
+            assert asked(result.events) == asked(whole.events), why
+            assert prompts(result.events) == prompts(whole.events), why
+            begun = {event.step for event in events if isinstance(event, ev.StepIntent)}
+            writes = [step for step in whole.steps if step.tool == "send" and step.status == "done"]
+            assert len(world.sent) == sum(step.id not in begun for step in writes), why
+            ended = {event.step for event in events if isinstance(event, ev.StepEnded)}
+            again = {event.step for event in result.events[n:] if isinstance(event, ev.StepStarted)}
+            closed = {
+                event.round for event in events
+                if isinstance(event, (ev.PlanAccepted, ev.PlanRejected))
+            }  # fmt: skip
+            rounds = {step.id: round_of(step.id) for step in whole.steps}
+            assert not {id for id in ended & again if rounds[id] in closed}, why
+            stored = await scenario.agent(World(), store).resume("r")
+            assert outcome(stored) == outcome(whole), why
+
+    run_virtual(main())
+
+
+def round_of(id: str) -> int:
+    round, dot, _ = id.partition(".")
+    return int(round) if dot else 1
