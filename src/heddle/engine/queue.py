@@ -18,6 +18,7 @@ from heddle.engine.slots import UNUSED, LocalSlots
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from heddle.engine.admission import Admission
     from heddle.engine.estimates import Estimates
     from heddle.engine.node import Node
     from heddle.engine.slots import Lease, Slots
@@ -45,6 +46,7 @@ class ReadyQueue:
         ready: the heap; for a quick look whether there is anything.
         followers: steps that wait for the call of another, which goes where they would.
         gates: by tool, where its steps need a slot.
+        admission: says what the run's budget can pay for; None where nothing bounds it.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class ReadyQueue:
     ) -> None:
         self.ready: list[tuple[float, int, Node]] = []
         self.followers: Mapping[Node, list[Node]] = {}
+        self.admission: Admission | None = None
         self._nodes = nodes
         self._slots = slots
         self._tool_slots = LocalSlots(
@@ -95,10 +98,10 @@ class ReadyQueue:
 
     def take(self) -> Node | None:
         """The first ready step that finds its slots, with them; None if there is none."""
-        ready = self.ready
+        ready, admission = self.ready, self.admission
         while ready:
             node = heappop(ready)[2]
-            if node.status != "ready":
+            if node.status != "ready" or (admission is not None and not admission.admits(node)):
                 self._pass_on(node)
             elif not node.gates or self._take_slots(node):
                 return node
@@ -163,6 +166,8 @@ class ReadyQueue:
             if not self._unpark(gate):
                 slots, name = self._slots_of(gate)
                 slots.pass_on(name)
+        if self.admission is not None:
+            self.admission.free()
 
     def _park(self, node: Node, gate: str) -> None:
         if gate not in self._shut:
