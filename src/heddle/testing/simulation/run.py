@@ -132,7 +132,8 @@ class _Simulation:
         store = self.disk.open(life, faults)
         dies_at = 0.7 * number + 0.9 if faults.fires("kill-any-time") else None
         try:
-            return life.run(self._program(store, life, faults), dies_at=dies_at)
+            result = life.run(self._program(store, life, faults), dies_at=dies_at)
+            return result if self._over() else None
         except Died:
             return None
         except (JournalError, asyncio.CancelledError):
@@ -145,6 +146,11 @@ class _Simulation:
             self.disk.outlive(life, power=power)
             self.leaked += life.leaked
             self.complaints += life.complaints
+
+    def _over(self) -> bool:
+        """Whether the journal says that the run is over; nothing else does."""
+        kept = self.disk.runs.get(self.run_id)
+        return kept is not None and kept.row.status != "running"
 
     def _note(self) -> None:
         """Note what the journal holds before a life; a run that never began is begun anew."""
