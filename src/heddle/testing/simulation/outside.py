@@ -158,7 +158,7 @@ class _Line:
         await self._life.alive()
         await self._answer()
         if type(value) is dict and self._fires("tool-huge"):
-            value = {**cast("dict[str, Any]", value), "huge": "x" * HUGE_CHARACTERS}
+            value = _swollen(cast("dict[str, Any]", value))
         call.gave, call.value = True, _bare(value)
         return value
 
@@ -223,6 +223,10 @@ class _Line:
                 await asyncio.sleep(until - self._life.time())
             except asyncio.CancelledError:
                 continue
+
+
+def _swollen(value: dict[str, Any]) -> dict[str, Any]:
+    return {**value, "huge": "x" * HUGE_CHARACTERS}
 
 
 def _bare(value: Any) -> Any:
