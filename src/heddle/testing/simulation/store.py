@@ -149,6 +149,21 @@ class SimulatedDisk:
         return self._large[digest]
 
 
+class _Frames:
+    """Frames one after the other; unlike a generator, it may be left in the middle."""
+
+    def __init__(self, frames: list[Frame]) -> None:
+        self._frames = iter(frames)
+
+    def __aiter__(self) -> _Frames:
+        return self
+
+    async def __anext__(self) -> Frame:
+        for frame in self._frames:
+            return frame
+        raise StopAsyncIteration
+
+
 class SimulatedStore:
     """A `Store` in memory, for one life of a program; see `engine.journal.store.Store`.
 
@@ -265,12 +280,10 @@ class SimulatedStore:
             self._life.die()
             await self._life.alive()
 
-    async def frames(self, run: str, after: int = -1) -> AsyncIterator[Frame]:
+    def frames(self, run: str, after: int = -1) -> AsyncIterator[Frame]:
         """The frames, and what is left behind the head; see `Store.frames`."""
-        await self._life.alive()
         kept = self._disk.kept(run)
-        for frame in [*kept.frames[after + 1 :], *kept.torn]:
-            yield frame
+        return _Frames([*kept.frames[after + 1 :], *kept.torn])
 
     async def large(self, digest: str) -> bytes:
         """A large value; see `Store.large`."""
