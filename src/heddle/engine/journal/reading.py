@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from heddle.engine.events import Entry
-    from heddle.engine.journal.store import Store
+    from heddle.engine.journal.store import Frame, Store
 
 __all__ = ["Page", "folded", "read", "snapshot_of"]
 
@@ -89,6 +89,10 @@ def _bound(frame_hash: str, body: bytes) -> str:
     return digest_of(frame_hash.encode() + b"\n" + body)
 
 
+def _fits(snapshot: Snapshot, frame: Frame) -> bool:
+    return snapshot.hash == _bound(frame.hash, snapshot.body)
+
+
 async def _last_snapshot(
     store: Store, run: str, head: Head | None
 ) -> tuple[RunState, Chain] | None:
@@ -100,10 +104,10 @@ async def _last_snapshot(
     if snapshot is None:
         return None
     frame = await anext(store.frames(run, snapshot.number - 1), None)
-    if frame is None or snapshot.hash != _bound(frame.hash, snapshot.body):
+    if frame is None:
         return None
     chain = Chain(run, head, number=frame.number - 1, hash=frame.prev, seq=frame.seq)
-    if not chain.follows(frame):
+    if not chain.follows(frame) or not _fits(snapshot, frame):
         return None
     try:
         state = state_from_json(json.loads(snapshot.body))
