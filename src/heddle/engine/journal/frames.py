@@ -281,7 +281,8 @@ def _fits_result(
 
 
 def _fits_ended(at: Any, step: Any, status: Any, code: Any) -> bool:
-    return _moment(at, step) and code.__class__ is str and status in TERMINAL
+    texts = status.__class__ is str and code.__class__ is str
+    return texts and _moment(at, step) and status in TERMINAL
 
 
 _FITS: dict[int, Callable[..., bool]] = {
