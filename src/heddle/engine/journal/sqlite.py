@@ -307,7 +307,7 @@ class SQLiteStore:
             raise self._broken
         try:
             yield self._open()
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, OSError, UnicodeError) as error:  # messages may quote damage
             raise self._fault(error) from error
 
     def _open(self) -> sqlite3.Connection:
