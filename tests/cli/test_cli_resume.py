@@ -114,22 +114,40 @@ def test_a_run_is_gone_on_with_from_any_folder(shop: Heddle, tmp_path: Path) -> 
     assert done.returncode == 7, done.stderr
 
 
-def test_an_interrupted_run_says_how_to_go_on(shop: Heddle) -> None:
-    shop.write("hang.txt", '1. look("bob")\n2. hang($1)\n')
+def hanging(heddle: Heddle) -> subprocess.Popen[str]:
+    """A run that is in the middle of a write which takes its time."""
+    heddle.write("hang.txt", '1. look("bob")\n2. hang($1)\n')
     process = subprocess.Popen(
-        [*shop.command, "run", "hang.txt", "--tools", "post.py", "--json"],
-        cwd=shop.folder,
-        env=shop.environment,
+        [*heddle.command, "run", "hang.txt", "--tools", "post.py", "--json"],
+        cwd=heddle.folder,
+        env=heddle.environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
-    while not (shop.folder / "started").exists():
+    while not (heddle.folder / "started").exists():
         assert process.poll() is None
+    return process
+
+
+def test_an_interrupted_run_says_how_to_go_on(shop: Heddle) -> None:
+    process = hanging(shop)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=30)
     assert process.returncode == 130
     assert f"to go on: heddle resume {json.loads(out)['run_id']}" in err
+
+
+def test_a_run_that_another_process_has_is_refused_and_then_taken_over(shop: Heddle) -> None:
+    process = hanging(shop)
+    assert shop("runs", "--json").json["runs"][0]["status"] == "running"
+    done = shop("resume", "last", "--json")
+    assert done.status == 2
+    assert done.json["error"]["code"] == "run-leased"
+    process.kill()
+    process.communicate(timeout=30)
+    assert shop("runs", "--json").json["runs"][0]["status"] == "stopped"
+    assert shop("resume", "last").status == 7
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
@@ -178,3 +196,38 @@ def test_a_resolution_that_says_nothing_is_wrong_usage(said: list[str], why: str
 
     with pytest.raises(ConfigError, match=why):
         resolutions(said)
+
+
+MODELS = """
+import json, os, pathlib
+
+async def two_rounds(messages, *, role, round, **options):
+    with open("asked.txt", "a") as file:
+        file.write(f"{role} {round}\\n")
+    if role == "joiner":
+        if round == 1:
+            return json.dumps({"action": "replan", "reason": "eve is missing"})
+        return json.dumps({"action": "finish", "answer": "both know"})
+    return '1. look("bob")\\n2. join()\\n' if round == 1 else '1. send("eve")\\n2. join()\\n'
+"""
+
+
+def test_a_question_is_gone_on_with_and_no_model_is_asked_again(shop: Heddle) -> None:
+    shop.write("mods.py", MODELS)
+    shop.write("die", "")
+    options = ("--tools", "post.py", "--strategy", "llmcompiler")
+    model = ("--model", "python:mods:two_rounds")
+    died = subprocess.run(
+        [*shop.command, "ask", "who knows?", *options, *model],
+        cwd=shop.folder,
+        env=shop.environment,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert died.returncode == -signal.SIGKILL
+    (shop.folder / "die").unlink()
+    assert shop("resume", "last").status == 7
+    asked = (shop.folder / "asked.txt").read_text().split("\n")
+    assert asked[:3] == ["planner 1", "joiner 1", "planner 2"]
+    assert len(asked) == len(set(asked))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from heddle.cli import options
+from heddle.cli import journals, options
 from heddle.cli.findings import say_findings
 from heddle.cli.reading import question_of, writable
 from heddle.errors import ConfigError
@@ -39,6 +39,7 @@ __all__ = ["ask", "refuse_without_planner"]
     metavar="N",
     help="Plan the question so many times, where the strategy takes a vote.",
 )
+@journals.keeping
 @options.yes
 @options.report_file
 @options.quiet
@@ -55,17 +56,19 @@ def ask(
     timeout: float | None,
     per_provider: tuple[tuple[str, int], ...],
     rpm: tuple[tuple[str, float], ...],
-    max_calls: int | None,
-    max_tokens: int | None,
-    max_cost: float | None,
     join: str,
     chains: int,
+    place: str | None,
+    no_journal: bool,
     yes: bool,
     report: str | None,
     quiet: bool,
     as_json: bool,
 ) -> int:
-    """Answer QUESTION (- for stdin): plan, run the plan while it is written, join the results."""
+    """Answer QUESTION (- for stdin): plan, run the plan while it is written, join the results.
+
+    The run is kept in a journal, so that `heddle resume` can go on with it.
+    """
     from heddle.agent import Agent
     from heddle.cli.outcome import give_result
     from heddle.cli.running import carry_out
@@ -73,28 +76,35 @@ def ask(
 
     question = question_of(question)
     writable(report)
+    kept_at = journals.kept_at(place, no_journal=no_journal)
     inputs = options.input_values(input_specs)
     refuse_without_planner(model, planner_model)
     tools = options.toolset(tool_specs)
-    limits = options.limits(
-        concurrency, timeout, per_provider, rpm, max_calls, max_tokens, max_cost
-    )
+    limits = options.limits(concurrency, timeout, per_provider, rpm)
     asked = options.models(model, planner_model, joiner_model)
+
+    caller = journals.caller_of(
+        tool_specs, model=model, planner_model=planner_model, joiner_model=joiner_model
+    )
 
     async def work(log: EventLog, approve: Approve | None) -> RunResult:
         agent = Agent(
             asked, tools, strategy=strategy, limits=limits, approve=approve, join=join,
-            chains=chains,
+            chains=chains, journal=kept_at,
         )  # fmt: skip
-        return await _answer(agent, question, inputs, log)
+        return await _answer(agent, question, inputs, log, caller)
 
     specs = specs_of({tool.spec.name: tool for tool in tools})
-    result = carry_out(work, specs, limits, quiet=quiet or as_json, yes=yes)
+    with journals.or_without():
+        result = carry_out(work, specs, limits, quiet=quiet or as_json, yes=yes)
     if not as_json:
         for plan in result.plans:
             findings = [item for item in plan.findings if not _is_the_error(item, result)]
             say_findings(findings, plan.text, f"plan of round {plan.round}")
-    return give_result(result, as_json=as_json, quiet=quiet, report=report)
+    status = give_result(result, as_json=as_json, quiet=quiet, report=report)
+    if kept_at is not None:
+        journals.say_go_on(result, place)
+    return status
 
 
 def _is_the_error(finding: Finding, result: RunResult) -> bool:
@@ -103,9 +113,11 @@ def _is_the_error(finding: Finding, result: RunResult) -> bool:
     return error is not None and not finding.line and finding.message.endswith(error.message)
 
 
-async def _answer(agent: Agent, question: str, inputs: dict[str, Any], log: EventLog) -> RunResult:
+async def _answer(
+    agent: Agent, question: str, inputs: dict[str, Any], log: EventLog, caller: dict[str, Any]
+) -> RunResult:
     try:
-        return await agent.run(question, inputs=inputs, log=log)
+        return await agent.run(question, inputs=inputs, log=log, caller=caller)
     finally:
         await agent.aclose()
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["INTERRUPTED", "report", "say_error"]
 
 INTERRUPTED = 130
-_RUNS = ("ask", "run")
+_RUNS = ("ask", "run", "resume")
 
 
 def report(error: BaseException, words: Sequence[str]) -> int:

@@ -142,11 +142,18 @@ async def _go_on(
     approve: Approve | None,
     **options: Any,
 ) -> RunResult:
-    from heddle.engine.resuming import resume
+    if created.config.get("kind") == "plan":
+        from heddle.engine.resuming import resume
 
-    return await resume(
-        created.run_id, tools, journal=place, model=models.get(""), approve=approve, **options
-    )
+        return await resume(
+            created.run_id, tools, journal=place, model=models.get(""), approve=approve, **options
+        )
+    from heddle.agent import Agent
+    from heddle.engine.settings import limits_of
+
+    limits = limits_of(created.limits)
+    agent = Agent(models, tools, limits=limits, approve=approve, journal=place)
+    return await agent.resume(created.run_id, **options)
 
 
 # -- what a person says of a write ---------------------------------------------------------------

@@ -41,9 +41,6 @@ def run(
     timeout: float | None,
     per_provider: tuple[tuple[str, int], ...],
     rpm: tuple[tuple[str, float], ...],
-    max_calls: int | None,
-    max_tokens: int | None,
-    max_cost: float | None,
     place: str | None,
     no_journal: bool,
     yes: bool,
@@ -65,9 +62,7 @@ def run(
     plan = read_plan(plan_file, dialect)
     tools = options.toolset(tool_specs)
     inputs = options.input_values(input_specs)
-    limits = options.limits(
-        concurrency, timeout, per_provider, rpm, max_calls, max_tokens, max_cost
-    )
+    limits = options.limits(concurrency, timeout, per_provider, rpm)
     asked = options.models(model).get("")
 
     async def work(log: EventLog, approve: Approve | None) -> RunResult:

@@ -167,17 +167,12 @@ class SnapshotRef(NamedTuple):
 
 
 class BudgetDelta(NamedTuple):
-    """Some of a run's budget was booked (negative: came back); only where there are budgets.
-
-    Attributes:
-        scope: the account; "" for the run's own. What is booked on one is booked around it, too.
-        amounts: by kind; see `budget`.
-        reason: who calls.
-    """
+    """Some of a budget was reserved (negative: refunded)."""
 
     at: float
     scope: str
-    amounts: Mapping[str, Any]
+    kind: str
+    amount: float
     reason: str
 
 

@@ -18,7 +18,6 @@ from heddle.engine.slots import UNUSED, LocalSlots
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from heddle.engine.admission import Admission
     from heddle.engine.estimates import Estimates
     from heddle.engine.node import Node
     from heddle.engine.slots import Lease, Slots
@@ -46,7 +45,6 @@ class ReadyQueue:
         ready: the heap; for a quick look whether there is anything.
         followers: steps that wait for the call of another, which goes where they would.
         gates: by tool, where its steps need a slot.
-        admission: says what the run's budget can pay for; None where nothing bounds it.
     """
 
     def __init__(
@@ -60,7 +58,6 @@ class ReadyQueue:
     ) -> None:
         self.ready: list[tuple[float, int, Node]] = []
         self.followers: Mapping[Node, list[Node]] = {}
-        self.admission: Admission | None = None
         self._nodes = nodes
         self._slots = slots
         self._tool_slots = LocalSlots(
@@ -98,10 +95,10 @@ class ReadyQueue:
 
     def take(self) -> Node | None:
         """The first ready step that finds its slots, with them; None if there is none."""
-        ready, admission = self.ready, self.admission
+        ready = self.ready
         while ready:
             node = heappop(ready)[2]
-            if node.status != "ready" or (admission is not None and not admission.admits(node)):
+            if node.status != "ready":
                 self._pass_on(node)
             elif not node.gates or self._take_slots(node):
                 return node
@@ -166,8 +163,6 @@ class ReadyQueue:
             if not self._unpark(gate):
                 slots, name = self._slots_of(gate)
                 slots.pass_on(name)
-        if self.admission is not None:
-            self.admission.free()
 
     def _park(self, node: Node, gate: str) -> None:
         if gate not in self._shut:

@@ -36,7 +36,7 @@ RunStatus: TypeAlias = Literal[
     "succeeded", "partial", "failed", "rejected", "denied", "cancelled", "unresolved"
 ]
 
-_BUDGETS = frozenset(("deadline", "max-rounds", "over-budget"))
+_BUDGETS = frozenset(("deadline", "max-rounds"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,8 +296,6 @@ def _outcome(state: StepState, run: RunState) -> StepOutcome:
 
 def _cause(state: StepState, run: RunState) -> str:
     """Why a step that never started did not: the first of its inputs that came to nothing."""
-    if state.code == "over-budget":
-        return "the run's budget has no room for it"
     before = dependencies(state.step) if state.step is not None else {}
     sources = (run.steps[id] for id in before if id in run.steps)
     lacking = (source for source in sources if not source.has_value)
@@ -403,8 +401,6 @@ def _step_error(step: StepState) -> RunError:
 _HINTS = {
     "timed-out": "give the step or its tool a larger timeout_s, or find out why it hangs",
     "deadline": "raise limits.run_timeout_s (--timeout), or ask for less",
-    "over-budget": "raise the limit that begins with budget_ (--max-calls, --max-tokens, "
-    "--max-cost), or ask for less",
     "not-approved": "nothing was changed; approve the plan to run its effects",
     "plan-unclean": "the plan has findings; its effects were held back",
 }
