@@ -10,6 +10,7 @@ import asyncio
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from heddle.engine.breaker import BreakerSlots
 from heddle.engine.costs import DROPPED, Cost, Outcome
 from heddle.engine.endings import used_of
 from heddle.engine.events import ModelCall, ModelStarted
@@ -61,7 +62,7 @@ class Asker:
         self._max_attempts = max_attempts
         self._models = models
         self._log = log
-        self._slots = slots
+        self._slots = BreakerSlots.before(slots)
         self._stall_s = stall_s
         self._calls = 0
         self._replay: Replay | None = None
@@ -136,19 +137,23 @@ class Asker:
                         yield piece
                 return
             except ModelError as error:
-                wait_s = None if said else self._wait_s(error, attempt, deadline)
+                wait_s = None if said else self._wait_s(model, error, attempt, deadline)
                 if wait_s is None:
                     raise
             attempt += 1
             await asyncio.sleep(wait_s)
 
-    def _wait_s(self, error: ModelError, attempt: int, deadline: float | None) -> float | None:
+    def _wait_s(
+        self, model: Model, error: ModelError, attempt: int, deadline: float | None
+    ) -> float | None:
         """Seconds until the next attempt; None if there is none."""
         fault = fault_of(error)
         if attempt >= self._max_attempts or not fault.transient:
             return None
         wait_s = self._waits.seconds(fault, attempt)
         now = asyncio.get_running_loop().time()
+        if fault.kind != "throttled":
+            wait_s = self._slots.budget(allowance_of(model)).book(now, wait_s)
         return wait_s if deadline is None or now + wait_s < deadline else None
 
     async def _attempt(
@@ -224,10 +229,13 @@ class Asker:
         now = asyncio.get_running_loop().time
         latest = float("inf") if deadline is None else deadline
         lease, outcome = None, DROPPED
+        opens_at = max(now(), self._slots.opens_at(allowance_of(model)))
+        if opens_at >= latest:
+            raise _left_alone(model)
         try:
-            with Silence(min(now() + self._stall_s, latest)) as silence:
+            with Silence(min(opens_at + self._stall_s, latest)) as silence:
                 lease = await self._slots.acquire(allowance_of(model), cost_of(request))
-                silence.wait(min(now() + self._stall_s, latest))
+                silence.wait(min(max(now(), opens_at) + self._stall_s, latest))
                 stream = model.stream(request)
                 try:
                     async for piece in stream:
@@ -257,6 +265,16 @@ class Asker:
         finally:
             if lease is not None:
                 lease.release(outcome._replace(quota=getattr(model, "quota", None)))
+
+
+def _left_alone(model: Model) -> ModelError:
+    name = allowance_of(model)
+    return ModelError(
+        f"{name} keeps failing, and is not asked again before the run's time is up",
+        code="breaker-open",
+        provider=model.provider,
+        hint="look at the provider's status; raise limits.run_timeout_s (--timeout) to wait longer",
+    )
 
 
 def cost_of(request: Request) -> Cost:

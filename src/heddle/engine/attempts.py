@@ -121,6 +121,7 @@ class Attempts:
         self.batches = Batches(queue, self.pump_soon)
         self._taken: dict[Node, list[Node]] = {}  # by the first, until its worker begins
         self._together: dict[Node, Batch] = {}
+        self._overdue: set[Node] = set()  # out of time, and their tools have not returned
         self._log = log
         self._now = log.now
         self._limits = limits
@@ -324,14 +325,19 @@ class Attempts:
             self.deadlines.drop(node.deadline)
             node.deadline = None
         if node.leases is not None:
+            if node in self._overdue and isinstance(ended, asyncio.CancelledError):
+                ended = TimeoutError()  # its provider did not answer in time
             outcome = ending_of(ended)
             for lease in node.leases:
                 lease.release(outcome)
             node.leases = None
+        if self._overdue:
+            self._overdue.discard(node)
 
     def _expire(self, node: Node) -> None:
         """An attempt's time is up; the step ends now, whatever its tool does."""
         code, message = "timed-out", "the attempt ran out of time"
+        self._overdue.add(node)
         began_s = self._now() - (self.seconds(node.step) or 0.0)  # type: ignore[arg-type]
         node.deadline = None
         if not self._outcomes.expired(node, code, message, began_s):

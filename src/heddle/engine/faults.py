@@ -18,7 +18,7 @@ from __future__ import annotations
 from socket import gaierror
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
-from heddle.engine.slots import Outcome
+from heddle.engine.costs import Outcome
 from heddle.errors import HeddleError, ModelError, NotSent, ToolFailed
 from heddle.models.http_faults import retry_after_s
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING
 
+from heddle.engine.breaker import BreakerSlots
 from heddle.engine.events import TERMINAL
 from heddle.engine.slots import UNUSED, LocalSlots
 
@@ -45,6 +46,8 @@ class ReadyQueue:
         ready: the heap; for a quick look whether there is anything.
         followers: steps that wait for the call of another, which goes where they would.
         gates: by tool, where its steps need a slot.
+        admission: says what the run's budget can pay for; None where nothing bounds it.
+        hopeless: told of a step whose provider's breaker is open, and until when (loop time).
     """
 
     def __init__(
@@ -58,8 +61,10 @@ class ReadyQueue:
     ) -> None:
         self.ready: list[tuple[float, int, Node]] = []
         self.followers: Mapping[Node, list[Node]] = {}
+        self.admission: Admission | None = None
+        self.hopeless: Callable[[Node, float], None] = lambda node, at: None
         self._nodes = nodes
-        self._slots = slots
+        self._slots = BreakerSlots.before(slots)
         self._tool_slots = LocalSlots(
             {
                 name: bound
@@ -120,6 +125,8 @@ class ReadyQueue:
             lease = slots.try_acquire(name)
             if lease is None:
                 self._park(node, gate)
+                if (at := self._opens_at(gate)) > 0.0:
+                    self.hopeless(node, at)
                 for held in leases:
                     held.release(UNUSED)
                 self._let_others(node.gates[place + 1 :])  # it may have been its turn there
@@ -150,6 +157,11 @@ class ReadyQueue:
     def _slots_of(self, gate: str) -> tuple[Slots, str]:
         kind, _, name = gate.partition(":")
         return (self._tool_slots if kind == "tool" else self._slots), name
+
+    def _opens_at(self, gate: str) -> float:
+        """When a provider's breaker opens again (loop time); 0 where none is open."""
+        kind, _, name = gate.partition(":")
+        return self._slots.opens_at(name) if kind == "provider" else 0.0
 
     def _pass_on(self, node: Node) -> None:
         """It was the step's turn to try its gates, and it has ended: let the next one try.

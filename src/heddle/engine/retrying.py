@@ -24,12 +24,15 @@ chapter 22, for the budget.
 
 from __future__ import annotations
 
+import asyncio
 import math
 import random
+from bisect import bisect_left, bisect_right, insort
 from typing import TYPE_CHECKING, Final
 
 from heddle.engine.events import StepError
 from heddle.engine.faults import TIMED_OUT, Fault
+from heddle.engine.tally import Tally
 from heddle.tools.builtin.expand import EXPAND_SPEC
 
 if TYPE_CHECKING:
@@ -40,7 +43,7 @@ if TYPE_CHECKING:
     from heddle.engine.node import Node
     from heddle.plan.limits import Limits
 
-__all__ = ["Retrying", "Waits"]
+__all__ = ["RetryBudget", "Retrying", "Waits"]
 
 BASE_S: Final = 0.5
 THROTTLED_BASE_S: Final = 1.0
@@ -49,6 +52,11 @@ THROTTLED_BASE_S: Final = 1.0
 LONGEST_S: Final = 30.0
 WISH_SPREAD: Final = 0.2
 """Share of a provider's own wish over which the waits after it are spread, at least."""
+
+BUDGET_WINDOW_S: Final = 60
+FREE_RETRIES: Final = 10
+RETRIES_PER: Final = 10
+"""Requests that earn one more retry."""
 
 POISON: Final = 3
 """Failures of its own, all the same, after which a step is not tried again."""
@@ -89,6 +97,42 @@ class Waits:
         return self._random.uniform(0.0, most_s)
 
 
+class RetryBudget:
+    """How many calls to one provider may be made again, so that trouble is not made larger.
+
+    Retries are at most a tenth of the requests of the last minute, and ten. One too many waits
+    until there is room for it. Calls that were throttled are none of them: nothing was done for
+    them, and the allowance says when they may come back.
+    """
+
+    __slots__ = ("_planned", "_requests")
+
+    def __init__(self) -> None:
+        self._requests = Tally(BUDGET_WINDOW_S)
+        self._planned: list[float] = []  # retries, in order
+
+    def requested(self, now: float) -> None:
+        """A request was made."""
+        self._requests.add(now)
+
+    def book(self, now: float, wait_s: float) -> float:
+        """Seconds from now at which a retry may begin that would wait so long by itself.
+
+        Invariant: no minute sees more retries than were allowed when the last of them was booked.
+        """
+        planned = self._planned
+        del planned[: bisect_right(planned, now - BUDGET_WINDOW_S)]
+        allowed = FREE_RETRIES + self._requests.counts(now)[0] // RETRIES_PER
+        at = now + wait_s
+        around = bisect_left(planned, at + BUDGET_WINDOW_S) - bisect_right(
+            planned, at - BUDGET_WINDOW_S
+        )
+        if around >= allowed:
+            at = max(at, planned[-allowed] + BUDGET_WINDOW_S)
+        insort(planned, at)
+        return at - now
+
+
 class _Story:
     """What the failed attempts of one step have in common; of the last of them, what it said."""
 
@@ -116,6 +160,7 @@ class Retrying:
         deadlines: the run's; wake-ups lie among them.
         seed: of the waits.
         go_on: called with a step whose time has come.
+        budget: of a provider, by its name.
 
     Attributes:
         until_s: the run's own deadline, on its clock.
@@ -130,6 +175,7 @@ class Retrying:
         deadlines: Deadlines,
         seed: int,
         go_on: Callable[[Node], None],
+        budget: Callable[[str], RetryBudget],
     ) -> None:
         self.until_s = math.inf
         self._limits = limits
@@ -137,6 +183,7 @@ class Retrying:
         self._deadlines = deadlines
         self._waits = Waits(seed)
         self._go_on = go_on
+        self._budget = budget
         self._stories: dict[Node, _Story] = {}
         self._held: set[Node] = set()  # whose last attempt has not returned
 
@@ -167,8 +214,8 @@ class Retrying:
             return self._for_good(node, "poisoned")
         if node.attempt >= self._attempts(node, fault) or not self._repeatable(node, fault):
             return self._for_good(node, code)
-        wakes_s = now + self._waits.seconds(fault, node.attempt)
-        if wakes_s >= self._latest_s(story):
+        wakes_s = now + self._wait_s(node, fault)
+        if wakes_s >= self._bound_s(story):
             return self._for_good(node, code)
         self._stories[node] = story
         story.wakes_s = wakes_s
@@ -184,6 +231,13 @@ class Retrying:
         else:
             self._held.add(node)
         return None
+
+    def _wait_s(self, node: Node, fault: Fault) -> float:
+        wait_s = self._waits.seconds(fault, node.attempt)
+        provider = node.spec.provider if node.spec is not None else ""
+        if not provider or fault.kind == "throttled":
+            return wait_s
+        return self._budget(provider).book(asyncio.get_running_loop().time(), wait_s)
 
     def has_returned(self, node: Node) -> None:
         """The tool of an attempt that nobody waits for has returned."""
@@ -220,7 +274,12 @@ class Retrying:
     def _repeatable(self, node: Node, fault: Fault) -> bool:
         return node.spec is not None and fault.repeatable(node.spec.effect)
 
-    def _latest_s(self, story: _Story) -> float:
+    def latest_s(self, node: Node) -> float:
+        """The time on the run's clock at which a step must have begun its next attempt."""
+        story = self._stories.get(node)
+        return self.until_s if story is None else self._bound_s(story)
+
+    def _bound_s(self, story: _Story) -> float:
         most_s = self._limits.step_total_s
         return self.until_s if most_s is None else min(self.until_s, story.began_s + most_s)
 

@@ -20,9 +20,11 @@ Source: list scheduling by critical path (Coffman and Graham 1972); LLMCompiler'
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, cast
 
 from heddle.engine.attempts import Attempts
+from heddle.engine.breaker import BreakerSlots
 from heddle.engine.doubts import Doubts
 from heddle.engine.estimates import Estimates
 from heddle.engine.events import (
@@ -130,7 +132,7 @@ class Scheduler:
         self._nodes: dict[str, Node] = {}
         self._resources = Resources()
         self._lookup = Lookup(self._nodes, inputs or {})
-        slots = slots or LocalSlots.of(limits, seed)
+        slots = BreakerSlots.before(slots or LocalSlots.of(limits, seed))
         self._queue = ReadyQueue(
             self._nodes, specs, limits, slots, estimates or Estimates(), self._wake
         )
@@ -139,7 +141,10 @@ class Scheduler:
         self._attempts = Attempts(
             specs, executor, log, limits, self._queue, self._lookup, self._sharing, self
         )
-        self._retrying = Retrying(limits, log, self._attempts.deadlines, seed, self._go_on)
+        self._queue.hopeless = self._fail_fast
+        self._retrying = Retrying(
+            limits, log, self._attempts.deadlines, seed, self._go_on, slots.budget
+        )
         self._attempts.left_s = self._retrying.left_s
         self._maps = Maps(
             self._nodes, log, self._lookup, self._queue, self._attempts, limits.concurrency, self,
@@ -487,6 +492,24 @@ class Scheduler:
                 )
             )  # fmt: skip
             self._end(node, "failed", code)
+
+    def _fail_fast(self, node: Node, opens_at: float) -> None:
+        """A step waits for a breaker: if that is of no use before the deadline, it has failed."""
+        loop = asyncio.get_running_loop()
+        if self._now() + opens_at - loop.time() >= self._retrying.latest_s(node):
+            loop.call_soon(self._broke, node)  # not at once: somebody is looking for slots
+
+    def _broke(self, node: Node) -> None:
+        if node.status != "ready":
+            return
+        self._at = self._now()
+        provider = node.spec.provider  # type: ignore[union-attr]  # only steps become ready
+        message = f"{provider} keeps failing, and is not asked again before the run's time is up"
+        if node.element is not None:
+            self._maps.failed(cast("Element", node), "breaker-open", message)
+        else:
+            self._settle(Ending(node, "failed", "breaker-open", message))
+        self._attempts.pump()
 
     def expired(self, node: Node, code: str, message: str, began_s: float) -> bool:
         """An attempt ran out of time; whether another follows once its tool has returned."""

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from heddle.engine.allowances.allowance import Allowance, Bounds
 from heddle.engine.allowances.turns import Turns, Waiter
+from heddle.engine.breaker import Breakers
 from heddle.engine.costs import DROPPED, ONE, UNUSED, Cost, Outcome
 from heddle.plan.limits import bound_name
 
@@ -115,6 +116,9 @@ class LocalSlots:
         adaptive: listen to refusals and to what providers say of their limits, for names without
             any bound as well.
         seed: of the jitter after a pause; None for one that no other process has.
+
+    Attributes:
+        breakers: before the same names, for those who share these slots.
     """
 
     def __init__(
@@ -135,6 +139,7 @@ class LocalSlots:
         )
         self._adaptive = adaptive
         self._dice = random.Random(seed)
+        self.breakers = Breakers()
         self._gates: dict[str, _Gate] = {}
         self._by_name: dict[str, _Gate | None] = {}
 
@@ -279,6 +284,7 @@ class RunSlots:
     """
 
     def __init__(self, slots: LocalSlots, weight: float = 1.0) -> None:
+        self.breakers = slots.breakers
         self._slots = slots
         self._weight = weight
 

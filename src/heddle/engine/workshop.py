@@ -13,6 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from heddle.engine.asking import Asker
+from heddle.engine.breaker import BreakerSlots
 from heddle.engine.events import (
     LeaseTaken,
     RunCreated,
@@ -133,7 +134,9 @@ class Workshop:
         self.specs = specs_of(self.tools)
         if LLM_SPEC.name not in self.tools:
             del self.specs[LLM_SPEC.name]  # nobody to ask: no plan may call it
-        self.slots = _for_run(slots or LocalSlots.of(self.limits, self.seed), self.limits.weight)
+        self.slots = BreakerSlots.before(
+            _for_run(slots or LocalSlots.of(self.limits, self.seed), self.limits.weight)
+        )
         self._own = (
             None if executor else LocalExecutor(self.tools, threads=self.limits.sync_threads)
         )

@@ -1,0 +1,246 @@
+"""Breakers: a provider that keeps failing is left in peace for a while, then tried with one call.
+
+    closed ──5 failures in a row, or half of at least 20 calls in 30 s──▶ open
+    open ──5 s, twice as long each time, up to 60 s──▶ half open: one call, the probe
+    half open ──the probe gets an answer──▶ closed            ──it fails──▶ open
+
+One breaker stands before each name that slots are taken of: a tool's provider, or one model of a
+provider. Who shares slots shares the breakers before them. Refusals for the sake of an allowance
+are answers: the pause after them is the allowance's own affair. So is whatever says nothing of the
+provider: a tool's own exception, a call that was given up.
+
+While a breaker is open, its slots are not to be had; who wants one is woken when it may try. Nobody
+polls. Whether waiting is of any use, the caller knows: see `BreakerSlots.opens_at`.
+
+pybreaker and purgatory were considered: they wrap calls that fail at once while open; here a step
+waits, in a queue, for a slot that it does not get yet.
+
+Source: M. Nygard, Release It!, 2nd edition, chapter 5.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final
+
+from heddle.engine.costs import DROPPED, ONE
+from heddle.engine.retrying import RetryBudget
+from heddle.engine.tally import Tally
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from heddle.engine.costs import Cost, Outcome
+    from heddle.engine.slots import Lease, Slots
+
+__all__ = ["Breaker", "BreakerSlots", "Breakers"]
+
+IN_A_ROW: Final = 5
+WINDOW_S: Final = 30
+LEAST_CALLS: Final = 20
+FIRST_S: Final = 5.0
+LONGEST_S: Final = 60.0
+
+
+class Breaker:
+    """The state of one breaker, over a clock that the caller reads.
+
+    Attributes:
+        opens_at: when the next probe may begin; None while it is closed.
+        probing: whether a probe is under way.
+    """
+
+    __slots__ = ("_calls", "_in_a_row", "_period_s", "opens_at", "probing")
+
+    def __init__(self) -> None:
+        self.opens_at: float | None = None
+        self.probing = False
+        self._calls = Tally(WINDOW_S)
+        self._in_a_row = 0
+        self._period_s = FIRST_S
+
+    def admits(self, now: float) -> bool:
+        """Whether a call may begin."""
+        return self.opens_at is None or (not self.probing and now >= self.opens_at)
+
+    def begin(self) -> bool:
+        """A call begins that was admitted; whether it is the probe."""
+        self.probing = self.opens_at is not None
+        return self.probing
+
+    def ended(self, now: float, kind: str, *, probe: bool) -> None:
+        """A call has ended; what other calls than the probe say while it is open is old news."""
+        if probe:
+            self.probing = False
+        answered = kind in ("ok", "throttled")
+        if not answered and kind != "failed":
+            return
+        if probe:
+            self._judge(now, answered=answered)
+        elif self.opens_at is None:
+            self._count(now, answered=answered)
+
+    def _judge(self, now: float, *, answered: bool) -> None:
+        if answered:
+            self.opens_at, self._period_s = None, FIRST_S
+        else:
+            self._period_s = min(LONGEST_S, 2 * self._period_s)
+            self.opens_at = now + self._period_s
+
+    def _count(self, now: float, *, answered: bool) -> None:
+        self._in_a_row = 0 if answered else self._in_a_row + 1
+        self._calls.add(now, faulty=not answered)
+        if answered:
+            return
+        calls, failures = self._calls.counts(now)
+        if self._in_a_row >= IN_A_ROW or (calls >= LEAST_CALLS and 2 * failures >= calls):
+            self.opens_at = now + self._period_s
+            self._in_a_row = 0
+            self._calls.clear()
+
+
+class _Line:
+    """The way to one provider: its breaker, its retry budget, and who waits."""
+
+    __slots__ = ("_timer", "_waiting", "breaker", "budget")
+
+    def __init__(self) -> None:
+        self.breaker = Breaker()
+        self.budget = RetryBudget()
+        self._waiting: deque[Callable[[], bool]] = deque()
+        self._timer: tuple[asyncio.AbstractEventLoop, asyncio.TimerHandle] | None = None
+
+    def ended(self, outcome: Outcome, *, probe: bool) -> None:
+        """A call has returned its slot."""
+        now = asyncio.get_running_loop().time()
+        if outcome.kind != "unused":
+            self.budget.requested(now)
+        self.breaker.ended(now, outcome.kind, probe=probe)
+        if self._waiting:
+            self.wake(now)
+
+    def wait(self, wake: Callable[[], bool]) -> None:
+        """Call `wake` when the breaker may admit a call."""
+        self._waiting.append(wake)
+        self.wake(asyncio.get_running_loop().time())
+
+    def wake(self, now: float) -> None:
+        """Wake all once it is closed; for the probe, the first who will make it."""
+        while self._waiting and self.breaker.admits(now):
+            if self._waiting.popleft()() and self.breaker.opens_at is not None:
+                return
+        if self._waiting and not self.breaker.probing:
+            self._arm()
+
+    def _arm(self) -> None:
+        loop, at = asyncio.get_running_loop(), self.breaker.opens_at
+        assert at is not None  # else all had been woken
+        if self._timer is not None:
+            self._timer[1].cancel()
+        self._timer = loop, loop.call_at(at, self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        now = asyncio.get_running_loop().time()
+        self.wake(max(now, self.breaker.opens_at or now))  # timers may ring early by a rounding
+
+
+class Breakers:
+    """The breakers before the names of some slots, and the retry budgets of these names."""
+
+    def __init__(self) -> None:
+        self._lines: dict[str, _Line] = {}
+
+    def line(self, name: str) -> _Line:
+        """What stands before a name."""
+        found = self._lines.get(name)
+        if found is None:
+            found = self._lines[name] = _Line()
+        return found
+
+
+class _LineLease:
+    __slots__ = ("_lease", "_line", "_probe")
+
+    def __init__(self, line: _Line, lease: Lease, *, probe: bool) -> None:
+        self._line: _Line | None = line
+        self._lease = lease
+        self._probe = probe
+
+    def release(self, outcome: Outcome | None = None) -> None:
+        line, self._line = self._line, None
+        if line is not None:
+            self._lease.release(outcome)
+            line.ended(outcome or DROPPED, probe=self._probe)
+
+
+class BreakerSlots:
+    """Slots with a breaker before each name; see `Slots`.
+
+    Args:
+        slots: what a call needs besides.
+        breakers: shared with others who share the slots.
+    """
+
+    def __init__(self, slots: Slots, breakers: Breakers) -> None:
+        self._slots = slots
+        self._breakers = breakers
+
+    @classmethod
+    def before(cls, slots: Any) -> BreakerSlots:
+        """Slots behind the breakers that they bring with them, or behind new ones."""
+        if isinstance(slots, BreakerSlots):
+            return slots
+        return cls(slots, getattr(slots, "breakers", None) or Breakers())
+
+    def opens_at(self, provider: str) -> float:
+        """The loop time at which a call may begin, as far as the breaker goes; 0 for any time."""
+        return self._breakers.line(provider).breaker.opens_at or 0.0
+
+    def budget(self, provider: str) -> RetryBudget:
+        """How many calls to a provider may be made again."""
+        return self._breakers.line(provider).budget
+
+    def try_acquire(self, provider: str, cost: Cost = ONE) -> Lease | None:
+        """Take a slot now, or None where there is none, or the breaker admits no call."""
+        line = self._breakers.line(provider)
+        if not line.breaker.admits(asyncio.get_running_loop().time()):
+            self._slots.pass_on(provider)  # it may have been its turn there
+            return None
+        lease = self._slots.try_acquire(provider, cost)
+        return lease and _LineLease(line, lease, probe=line.breaker.begin())
+
+    def when_free(self, provider: str, wake: Callable[[], bool], cost: Cost = ONE) -> None:
+        """Call `wake` once, when trying again may help."""
+        line = self._breakers.line(provider)
+        if line.breaker.admits(asyncio.get_running_loop().time()):
+            self._slots.when_free(provider, wake, cost)
+        else:
+            line.wait(wake)
+
+    def pass_on(self, provider: str) -> None:
+        """Somebody was woken, and does not try after all: wake the next."""
+        self._breakers.line(provider).wake(asyncio.get_running_loop().time())
+        self._slots.pass_on(provider)
+
+    async def acquire(self, provider: str, cost: Cost = ONE) -> Lease:
+        """Take a slot, after waiting for one if there is none."""
+        while (lease := self.try_acquire(provider, cost)) is None:
+            free: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self.when_free(provider, functools.partial(_resolve, free), cost)
+            try:
+                await free
+            except asyncio.CancelledError:
+                if free.done() and not free.cancelled():
+                    self.pass_on(provider)
+                raise
+        return lease
+
+
+def _resolve(future: asyncio.Future[None]) -> bool:
+    if future.done():
+        return False
+    future.set_result(None)
+    return True
