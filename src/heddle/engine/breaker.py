@@ -2,7 +2,8 @@
 
     closed ──5 failures in a row, or half of at least 20 calls in 30 s──▶ open
     open ──5 s, twice as long each time, up to 60 s──▶ half open: one call, the probe
-    half open ──the probe gets an answer──▶ closed            ──it fails──▶ open
+    half open ──the probe gets an answer──▶ closing           ──it fails──▶ open
+    closing ──20 s, in which more and more calls may begin──▶ closed
 
 One breaker stands before each name that slots are taken of: a tool's provider, or one model of a
 provider. Who shares slots shares the breakers before them. Refusals for the sake of an allowance
@@ -23,6 +24,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections import deque
+from math import log2
 from typing import TYPE_CHECKING, Any, Final
 
 from heddle.engine.costs import DROPPED, ONE
@@ -42,17 +44,21 @@ WINDOW_S: Final = 30
 LEAST_CALLS: Final = 20
 FIRST_S: Final = 5.0
 LONGEST_S: Final = 60.0
+RAMP_S: Final = 20.0
+FIRST_CALLS: Final = 4
+DOUBLING_S: Final = 2.0
+"""On the ramp so many calls may begin, and twice as many each time that passes."""
 
 
 class Breaker:
     """The state of one breaker, over a clock that the caller reads.
 
     Attributes:
-        opens_at: when the next probe may begin; None while it is closed.
+        opens_at: when the next call may begin; None while it is closed.
         probing: whether a probe is under way.
     """
 
-    __slots__ = ("_calls", "_in_a_row", "_period_s", "opens_at", "probing")
+    __slots__ = ("_begun", "_calls", "_in_a_row", "_period_s", "_ramp_from", "opens_at", "probing")
 
     def __init__(self) -> None:
         self.opens_at: float | None = None
@@ -60,15 +66,28 @@ class Breaker:
         self._calls = Tally(WINDOW_S)
         self._in_a_row = 0
         self._period_s = FIRST_S
+        self._ramp_from: float | None = None
+        self._begun = 0  # on the ramp
 
     def admits(self, now: float) -> bool:
         """Whether a call may begin."""
         return self.opens_at is None or (not self.probing and now >= self.opens_at)
 
-    def begin(self) -> bool:
+    def begin(self, now: float) -> bool:
         """A call begins that was admitted; whether it is the probe."""
-        self.probing = self.opens_at is not None
+        if self._ramp_from is not None:
+            self._climb(now, self._ramp_from)
+        elif self.opens_at is not None:
+            self.probing = True
         return self.probing
+
+    def _climb(self, now: float, since: float) -> None:
+        """Who waited is let in by and by, or all would come back at once."""
+        self._begun += 1
+        if now - since >= RAMP_S:
+            self.opens_at, self._ramp_from, self._period_s = None, None, FIRST_S
+        else:
+            self.opens_at = since + DOUBLING_S * max(0.0, log2((self._begun + 1) / FIRST_CALLS))
 
     def ended(self, now: float, kind: str, *, probe: bool) -> None:
         """A call has ended; what other calls than the probe say while it is open is old news."""
@@ -77,17 +96,22 @@ class Breaker:
         answered = kind in ("ok", "throttled")
         if not answered and kind != "failed":
             return
-        if probe:
-            self._judge(now, answered=answered)
-        elif self.opens_at is None:
+        if probe and answered:
+            self.opens_at = self._ramp_from = now
+            self._begun = 0
+        elif probe:
+            self._open_again(now)
+        elif self.opens_at is None or self._ramp_from is not None:
             self._count(now, answered=answered)
 
-    def _judge(self, now: float, *, answered: bool) -> None:
-        if answered:
-            self.opens_at, self._period_s = None, FIRST_S
-        else:
-            self._period_s = min(LONGEST_S, 2 * self._period_s)
-            self.opens_at = now + self._period_s
+    def _open_again(self, now: float) -> None:
+        self._period_s = min(LONGEST_S, 2 * self._period_s)
+        self._open(now)
+
+    def _open(self, now: float) -> None:
+        self.opens_at, self._ramp_from = now + self._period_s, None
+        self._in_a_row = 0
+        self._calls.clear()
 
     def _count(self, now: float, *, answered: bool) -> None:
         self._in_a_row = 0 if answered else self._in_a_row + 1
@@ -96,9 +120,7 @@ class Breaker:
             return
         calls, failures = self._calls.counts(now)
         if self._in_a_row >= IN_A_ROW or (calls >= LEAST_CALLS and 2 * failures >= calls):
-            self.opens_at = now + self._period_s
-            self._in_a_row = 0
-            self._calls.clear()
+            (self._open if self._ramp_from is None else self._open_again)(now)
 
 
 class _Line:
@@ -127,10 +149,10 @@ class _Line:
         self.wake(asyncio.get_running_loop().time())
 
     def wake(self, now: float) -> None:
-        """Wake all once it is closed; for the probe, the first who will make it."""
+        """Wake all once it is closed; before that one who will try, and soon the next."""
         while self._waiting and self.breaker.admits(now):
             if self._waiting.popleft()() and self.breaker.opens_at is not None:
-                return
+                break
         if self._waiting and not self.breaker.probing:
             self._arm()
 
@@ -205,12 +227,12 @@ class BreakerSlots:
 
     def try_acquire(self, provider: str, cost: Cost = ONE) -> Lease | None:
         """Take a slot now, or None where there is none, or the breaker admits no call."""
-        line = self._breakers.line(provider)
-        if not line.breaker.admits(asyncio.get_running_loop().time()):
+        line, now = self._breakers.line(provider), asyncio.get_running_loop().time()
+        if not line.breaker.admits(now):
             self._slots.pass_on(provider)  # it may have been its turn there
             return None
         lease = self._slots.try_acquire(provider, cost)
-        return lease and _LineLease(line, lease, probe=line.breaker.begin())
+        return lease and _LineLease(line, lease, probe=line.breaker.begin(now))
 
     def when_free(self, provider: str, wake: Callable[[], bool], cost: Cost = ONE) -> None:
         """Call `wake` once, when trying again may help."""

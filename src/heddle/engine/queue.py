@@ -47,7 +47,8 @@ class ReadyQueue:
         followers: steps that wait for the call of another, which goes where they would.
         gates: by tool, where its steps need a slot.
         admission: says what the run's budget can pay for; None where nothing bounds it.
-        hopeless: told of a step whose provider's breaker is open, and until when (loop time).
+        hopeless: told of a step whose provider's breaker is open, and until when (loop time);
+            whether waiting is of no use.
     """
 
     def __init__(
@@ -62,7 +63,7 @@ class ReadyQueue:
         self.ready: list[tuple[float, int, Node]] = []
         self.followers: Mapping[Node, list[Node]] = {}
         self.admission: Admission | None = None
-        self.hopeless: Callable[[Node, float], None] = lambda node, at: None
+        self.hopeless: Callable[[Node, float], bool] = lambda node, at: False
         self._nodes = nodes
         self._slots = BreakerSlots.before(slots)
         self._tool_slots = LocalSlots(
@@ -125,8 +126,8 @@ class ReadyQueue:
             lease = slots.try_acquire(name)
             if lease is None:
                 self._park(node, gate)
-                if (at := self._opens_at(gate)) > 0.0:
-                    self.hopeless(node, at)
+                if (at := self._opens_at(gate)) and self.hopeless(node, at):
+                    self._give_up_hope(gate, at)
                 for held in leases:
                     held.release(UNUSED)
                 self._let_others(node.gates[place + 1 :])  # it may have been its turn there
@@ -157,6 +158,12 @@ class ReadyQueue:
     def _slots_of(self, gate: str) -> tuple[Slots, str]:
         kind, _, name = gate.partition(":")
         return (self._tool_slots if kind == "tool" else self._slots), name
+
+    def _give_up_hope(self, gate: str, opens_at: float) -> None:
+        """A breaker stays open too long for one step, and for others that wait there."""
+        parked = self._parked[gate]
+        parked[:] = [entry for entry in parked if not self.hopeless(entry[2], opens_at)]
+        heapify(parked)
 
     def _opens_at(self, gate: str) -> float:
         """When a provider's breaker opens again (loop time); 0 where none is open."""

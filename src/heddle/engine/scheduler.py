@@ -493,11 +493,13 @@ class Scheduler:
             )  # fmt: skip
             self._end(node, "failed", code)
 
-    def _fail_fast(self, node: Node, opens_at: float) -> None:
-        """A step waits for a breaker: if that is of no use before the deadline, it has failed."""
+    def _fail_fast(self, node: Node, opens_at: float) -> bool:
+        """A step waits for a breaker: if that is of no use before the deadline, it fails."""
         loop = asyncio.get_running_loop()
-        if self._now() + opens_at - loop.time() >= self._retrying.latest_s(node):
+        hopeless = self._now() + opens_at - loop.time() >= self._retrying.latest_s(node)
+        if hopeless:
             loop.call_soon(self._broke, node)  # not at once: somebody is looking for slots
+        return hopeless
 
     def _broke(self, node: Node) -> None:
         if node.status != "ready":
