@@ -46,7 +46,6 @@ class ReadyQueue:
         ready: the heap; for a quick look whether there is anything.
         followers: steps that wait for the call of another, which goes where they would.
         gates: by tool, where its steps need a slot.
-        admission: says what the run's budget can pay for; None where nothing bounds it.
         hopeless: told of a step whose provider's breaker is open, and until when (loop time);
             whether waiting is of no use.
     """
@@ -62,7 +61,6 @@ class ReadyQueue:
     ) -> None:
         self.ready: list[tuple[float, int, Node]] = []
         self.followers: Mapping[Node, list[Node]] = {}
-        self.admission: Admission | None = None
         self.hopeless: Callable[[Node, float], bool] = lambda node, at: False
         self._nodes = nodes
         self._slots = BreakerSlots.before(slots)

@@ -401,8 +401,6 @@ def _step_error(step: StepState) -> RunError:
 _HINTS = {
     "timed-out": "give the step or its tool a larger timeout_s, or find out why it hangs",
     "deadline": "raise limits.run_timeout_s (--timeout), or ask for less",
-    "over-budget": "raise the limit that begins with budget_ (--max-calls, --max-tokens, "
-    "--max-cost), or ask for less",
     "breaker-open": "look at the provider's status, or raise limits.run_timeout_s to wait longer",
     "poisoned": "the same failure three times: look at the step's arguments and its tool",
     "not-approved": "nothing was changed; approve the plan to run its effects",
