@@ -37,7 +37,7 @@ async def never(**_: Any) -> None:
 def drained(loom: Loom) -> bool:
     """Whether every slot is free again and every deadline forgotten."""
     gates = [
-        *loom.scheduler._queue._slots._gates.values(),
+        *loom.scheduler._queue._slots._slots._gates.values(),
         *loom.scheduler._queue._tool_slots._gates.values(),
     ]
     return (
