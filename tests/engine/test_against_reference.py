@@ -208,7 +208,7 @@ def check_bounds(case: Case, loom: Loom) -> None:
     assert not loom.scheduler.in_flight
     assert not loom.scheduler._attempts.deadlines._heap
     queue = loom.scheduler._queue
-    gates = [*queue._slots._gates.values(), *queue._tool_slots._gates.values()]
+    gates = [*queue._slots._slots._gates.values(), *queue._tool_slots._gates.values()]
     assert not any(gate.allowance.in_flight for gate in gates)
 
 
