@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 import pytest
 from store_contract import StoreContract
 
+from heddle.engine.journal.places import shown
 from heddle.engine.journal.postgres import UNSURE_FRAMES, PostgresStore
 from heddle.engine.journal.store import Frame, Head, Snapshot
 from heddle.errors import JournalError
@@ -465,10 +466,6 @@ def test_a_url_that_cannot_be_read_does_not_show_the_password(place):
     run(main)
 
 
-def shown(place: str) -> str:
-    return PostgresStore(place).place
-
-
 @pytest.mark.parametrize(
     ("place", "shows"),
     [
@@ -484,7 +481,7 @@ def shown(place: str) -> str:
     ],
 )
 def test_a_place_is_shown_without_its_password(place, shows):
-    assert shown(place) == shows
+    assert shown(place) == PostgresStore(place).place == shows
 
 
 def test_missing_rights_are_named(postgres):

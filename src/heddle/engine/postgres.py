@@ -15,17 +15,17 @@ import contextlib
 import random
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
-from urllib.parse import urlsplit
 
 import asyncpg
 
+from heddle.engine.journal.places import shown
 from heddle.engine.postgres_faults import AWAY, STARTING, fault, tells
 from heddle.errors import JournalError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-__all__ = ["Database", "Tables", "place_of"]
+__all__ = ["Database", "Tables"]
 
 CONNECTIONS = 8
 CONNECT_S = 10.0
@@ -74,7 +74,7 @@ class Database:
         self._making = asyncio.Lock()
         self._made = False
         self.doubts = 0
-        self.place = place_of(dsn)
+        self.place = shown(dsn)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.place!r})"
@@ -199,19 +199,3 @@ def _script(tables: Tables) -> str:
         INSERT INTO heddle.format VALUES ('{tables.part}', {tables.version})
             ON CONFLICT DO NOTHING;
     """
-
-
-def place_of(dsn: str) -> str:
-    """A URL as it may be shown: without password and options; nothing of one that is odd.
-
-    >>> place_of("postgresql://weaver:secret@db:5432/runs?sslmode=require")
-    'postgresql://weaver@db:5432/runs'
-    """
-    try:
-        parts = urlsplit(dsn)
-    except ValueError:
-        return "postgresql://…"
-    who, at, hosts = parts.netloc.rpartition("@")
-    if "@" in parts.path + parts.query + parts.fragment:  # the password may have been cut in two
-        return "postgresql://…"
-    return f"{parts.scheme}://{who.partition(':')[0]}{at}{hosts}{parts.path}"

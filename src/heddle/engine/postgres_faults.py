@@ -39,7 +39,8 @@ _FAULTS = (
         (asyncpg.InvalidPasswordError, asyncpg.InvalidAuthorizationSpecificationError),
         "journal-unwritable",
         "the server does not let us in: {error}",
-        "check user and password; in a URL, special characters are percent-encoded",
+        "check user and password (PGPASSWORD and ~/.pgpass are read; in a URL, special characters "
+        "are percent-encoded)",
     ),
     _Fault(
         (asyncpg.InvalidCatalogNameError,),
