@@ -167,12 +167,17 @@ class SnapshotRef(NamedTuple):
 
 
 class BudgetDelta(NamedTuple):
-    """Some of a budget was reserved (negative: refunded)."""
+    """Some of a run's budget was booked (negative: came back); only where there are budgets.
+
+    Attributes:
+        scope: the account; "" for the run's own. What is booked on one is booked around it, too.
+        amounts: by kind; see `budget`.
+        reason: who calls.
+    """
 
     at: float
     scope: str
-    kind: str
-    amount: float
+    amounts: Mapping[str, Any]
     reason: str
 
 

@@ -19,6 +19,7 @@ from heddle.engine.slots import UNUSED, LocalSlots
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from heddle.engine.admission import Admission
     from heddle.engine.estimates import Estimates
     from heddle.engine.node import Node
     from heddle.engine.slots import Lease, Slots
@@ -48,6 +49,7 @@ class ReadyQueue:
         gates: by tool, where its steps need a slot.
         hopeless: told of a step whose provider's breaker is open, and until when (loop time);
             whether waiting is of no use.
+        admission: says what the run's budget can pay for; None where nothing bounds it.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class ReadyQueue:
         self.ready: list[tuple[float, int, Node]] = []
         self.followers: Mapping[Node, list[Node]] = {}
         self.hopeless: Callable[[Node, float], bool] = lambda node, at: False
+        self.admission: Admission | None = None
         self._nodes = nodes
         self._slots = BreakerSlots.before(slots)
         self._tool_slots = LocalSlots(
@@ -99,10 +102,12 @@ class ReadyQueue:
 
     def take(self) -> Node | None:
         """The first ready step that finds its slots, with them; None if there is none."""
-        ready = self.ready
+        ready, admission = self.ready, self.admission
         while ready:
             node = heappop(ready)[2]
             if node.status != "ready":
+                self._pass_on(node)
+            elif admission is not None and not admission.admits(node):
                 self._pass_on(node)
             elif not node.gates or self._take_slots(node):
                 return node
@@ -180,6 +185,8 @@ class ReadyQueue:
             if not self._unpark(gate):
                 slots, name = self._slots_of(gate)
                 slots.pass_on(name)
+        if self.admission is not None:
+            self.admission.free()
 
     def _park(self, node: Node, gate: str) -> None:
         if gate not in self._shut:

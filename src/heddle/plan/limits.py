@@ -42,6 +42,17 @@ class Limits:
         max_rounds: plans in one run; 1 means never replan.
         max_turns: turns of a model that reads every result before it goes on.
         max_expansions: plans in one run that came out as results and are run by `expand`.
+        budget_calls: calls of tools in one run, attempts and elements each counted; here and below,
+            None for no bound, and what does not fit any more is not begun.
+        budget_calls_by_tool: the same of one tool, by its name.
+        budget_tokens: tokens that a run may use in all, prompts and replies.
+        budget_input_tokens: tokens of prompts.
+        budget_output_tokens: tokens of replies.
+        budget_usd: what a run may cost in US dollars: models by their price, tools as they say.
+        budget_join_share: the share of tokens and money that is kept for joining.
+        budget_map_share: the share of what is left that one map may use, from when it begins.
+        budget_expansion_share: the same of one plan that came out as a result.
+        max_output_tokens: where a model's reply is cut, if there is a budget of tokens or money.
         concurrency: steps in flight in one run.
         per_provider: slots of a provider, by its name.
         per_tool: slots of a tool, by its name.
@@ -82,6 +93,16 @@ class Limits:
     max_rounds: int = 3
     max_turns: int = 24
     max_expansions: int = 8
+    budget_calls: int | None = None
+    budget_calls_by_tool: Mapping[str, int] = field(default_factory=dict[str, int])
+    budget_tokens: int | None = None
+    budget_input_tokens: int | None = None
+    budget_output_tokens: int | None = None
+    budget_usd: float | None = None
+    budget_join_share: float = 0.1
+    budget_map_share: float = 1.0
+    budget_expansion_share: float = 1.0
+    max_output_tokens: int = 8_192
     concurrency: int = 64
     per_provider: Mapping[str, int] = field(default_factory=dict[str, int])
     per_tool: Mapping[str, int] = field(default_factory=dict[str, int])
@@ -120,6 +141,22 @@ class Limits:
             for key, bound in getattr(self, name).items():
                 if bound <= 0:
                     raise ValueError(f"limits: {name}[{key!r}] must be positive")
+        self._refuse_odd_budgets()
+
+    def _refuse_odd_budgets(self) -> None:
+        budgets = {name: getattr(self, name) for name in _BUDGETS}
+        by_tool = {
+            f"budget_calls_by_tool[{tool!r}]": bound
+            for tool, bound in self.budget_calls_by_tool.items()
+        }
+        for name, bound in (budgets | by_tool).items():
+            if bound is not None and not 0 <= bound < math.inf:
+                raise ValueError(f"limits: {name} must be a number from 0, or None")
+        for name in ("budget_join_share", "budget_map_share", "budget_expansion_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"limits: {name} must be a share from 0 to 1")
+        if self.max_output_tokens < 1:
+            raise ValueError("limits: max_output_tokens must be at least 1")
 
     def slots_of(self, provider: str) -> int | None:
         """The slots of a provider or of one of its models; None for no bound."""
@@ -133,6 +170,11 @@ class Limits:
             self.output_tokens_per_minute,
         )
         return bound_name(provider, *rates) is not None
+
+
+_BUDGETS = (
+    "budget_calls", "budget_tokens", "budget_input_tokens", "budget_output_tokens", "budget_usd",
+)  # fmt: skip
 
 
 def bound_name(name: str, *bounds: Mapping[str, float]) -> str | None:

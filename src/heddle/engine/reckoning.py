@@ -1,0 +1,118 @@
+"""What a model call takes: reckoned before it is made, read from its usage when it is over.
+
+A prompt's tokens are reckoned from its bytes, three to a token, which is more than common text has;
+where a provider counts more than that, its calls are reckoned higher from then on. A reply may have
+what the request allows it. So the error of a reservation is that of one prompt, and it is small.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+from heddle.errors import ConfigError
+from heddle.models.prices import cost_usd
+from heddle.models.protocol import Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from heddle.models.protocol import Model, Request
+    from heddle.plan.limits import Limits
+
+__all__ = ["Ask", "Reckoner", "most_output_tokens"]
+
+_BYTES_PER_TOKEN = 3
+_TOKENS_PER_MESSAGE = 8
+_REPLAYED = "replay"
+"""A recorded model costs nothing."""
+
+
+class Ask(NamedTuple):
+    """A model call as it is reckoned.
+
+    Attributes:
+        tokens: of the prompt, by its bytes.
+        output_tokens: the most that its reply may have.
+    """
+
+    model: Model
+    tokens: int
+    output_tokens: int
+
+
+def most_output_tokens(limits: Limits) -> int:
+    """Where replies are cut: no single one may use up more than a quarter of the run's tokens."""
+    budgets = (limits.budget_tokens, limits.budget_output_tokens)
+    quarters = [max(1, budget // 4) for budget in budgets if budget is not None]
+    return min(limits.max_output_tokens, *quarters)
+
+
+class Reckoner:
+    """Reckons the model calls of one run, and learns from what they were counted as."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.most_output_tokens = most_output_tokens(limits)
+        self._priced = limits.budget_usd is not None
+        self._more: dict[str, float] = {}  # by model: the most that a prompt had of what it should
+
+    def refuse_unpriced(self, models: Iterable[Model]) -> None:
+        """Refuse a budget of money that nobody could hold.
+
+        Raises:
+            ConfigError: a model's price is not known.
+        """
+        for model in models if self._priced else ():
+            if model.provider != _REPLAYED and self._price(model, 1, 1) is None:
+                raise ConfigError(
+                    f"nobody knows the price of {model.provider}:{model.name}, so that no budget of "
+                    "money can be held",
+                    code="no-price",
+                    hint="bound tokens instead: limits.budget_tokens (--max-tokens)",
+                )
+
+    def ask(self, model: Model, request: Request) -> Ask:
+        """A call of this model. Cost: linear in the prompt."""
+        size = sum(len(message.content.encode(errors="replace")) for message in request.messages)
+        called = (call for message in request.messages for call in message.calls)
+        size += sum(call.characters for call in called)
+        offered = request.characters - sum(message.characters for message in request.messages)
+        size += offered + (len(json.dumps(request.schema)) if request.schema else 0)
+        tokens = -(-size // _BYTES_PER_TOKEN) + _TOKENS_PER_MESSAGE * len(request.messages)
+        output = request.max_output_tokens or self.most_output_tokens
+        return Ask(model, tokens, output)
+
+    def before(self, ask: Ask) -> dict[str, float]:
+        """The most that a call takes."""
+        return self._amounts(ask.model, self.prompt_tokens(ask), ask.output_tokens, None)
+
+    def after(self, ask: Ask, usage: Usage, cost: float | None) -> dict[str, float]:
+        """What a call took, by its usage and price."""
+        if usage.input_tokens > ask.tokens:
+            more = usage.input_tokens / max(1, ask.tokens)
+            self._more[ask.model.name] = max(more, self._more.get(ask.model.name, 1.0))
+        return self._amounts(ask.model, usage.input_tokens, usage.output_tokens, cost)
+
+    def prompt_tokens(self, ask: Ask) -> int:
+        """Tokens of the prompt, as far as is known of this model."""
+        return math.ceil(ask.tokens * self._more.get(ask.model.name, 1.0))
+
+    def prompt_bytes(self, model: Model, tokens: float) -> int:
+        """How large a text of so many tokens may be."""
+        return max(0, int(tokens * _BYTES_PER_TOKEN / self._more.get(model.name, 1.0)))
+
+    def _amounts(
+        self, model: Model, prompt: int, reply: int, cost: float | None
+    ) -> dict[str, float]:
+        found: dict[str, float] = {
+            "input_tokens": prompt,
+            "output_tokens": reply,
+            "tokens": prompt + reply,
+        }
+        if self._priced:
+            found["cost_usd"] = (self._price(model, prompt, reply) or 0.0) if cost is None else cost
+        return found
+
+    def _price(self, model: Model, prompt: int, reply: int) -> float | None:
+        return cost_usd(model.provider, model.name, Usage(prompt, 0, reply))
