@@ -128,7 +128,10 @@ class Conversation:
 
     @property
     def late(self) -> bool:
-        """Whether so little time is left that there is no more than an answer to come."""
+        """Whether so little time or budget is left that there is no more than an answer to come."""
+        purse = self._shop.asker.purse
+        if purse is not None and purse.low:
+            return True
         return self._deadline is not None and self._now() >= self._deadline
 
     @property
@@ -177,6 +180,7 @@ class Conversation:
         drop: Callable[[Plan], bool] | None = None,
     ) -> Reply:
         """Ask for a plan, start what is written while it is written; return when it is whole."""
+        last = may_answer and self.last_turn_next
         self._plans += not may_answer
         self.turns += may_answer
         plan = Plan(round=self._replay.claim() or self._shop.claim_round(), dialect=dialect)
@@ -188,7 +192,9 @@ class Conversation:
         reader = self._reader(plan)
         intake = Intake(self._beginning(plan), reader, self._limits, drop and self._giving_up(drop))
         until = self._end if may_answer else self._deadline  # a turn may be the answer
-        stream = self._stream(messages, plan.round, native=native, stop=stop, until=until)
+        stream = self._stream(
+            messages, plan.round, native=native, stop=stop, until=until, last=last
+        )
         cut = await intake.read(stream, native=native)
         plan.text, plan.output = intake.text, reader.output
         if intake.round is None and may_answer:
@@ -233,11 +239,11 @@ class Conversation:
 
     def _stream(
         self, messages: Messages, round: int, *, native: bool, stop: Sequence[str],
-        until: float | None,
+        until: float | None, last: bool,
     ) -> AsyncGenerator[str | ToolCall]:  # fmt: skip
         return self._shop.asker.stream(
             messages, role="planner", round=round, stop=stop, deadline=self._on_loop(until),
-            tools=self._note_prompt(messages, native=native),
+            tools=self._note_prompt(messages, native=native), last=last,
         )  # fmt: skip
 
     def _note_prompt(self, messages: Messages, *, native: bool) -> tuple[ToolSpec, ...]:
@@ -352,7 +358,7 @@ class Conversation:
                     round=round.plan.round,
                     deadline=self._on_loop(self._deadline),
                 )
-            except (ModelError, ConfigError):
+            except (ModelError, ConfigError, BudgetExceeded):
                 continue  # the hole stays and says why; there is one repair call, no second
             step = self._reread(round, hole, reply)
             if step is not None:
@@ -390,8 +396,10 @@ class Conversation:
             return Verdict("finish", (await self.ask(messages, "joiner")).strip())
         if plan.output is not None:
             return Verdict("finish", self._shop.output(plan))
-        reply = await self._shop.asker.ask(
-            joiner_messages(self.question, steps, last=self.last_round),
+        asker = self._shop.asker
+        room = None if asker.purse is None else asker.purse.prompt_room(asker.model("joiner"))
+        reply = await asker.ask(
+            joiner_messages(self.question, steps, last=self.last_round, room=room),
             role="joiner",
             round=len(self._shop.plans),
             schema=VERDICT_SCHEMA,
@@ -419,6 +427,8 @@ class Conversation:
     async def outcome(self, strategy: Strategy) -> tuple[Verdict | None, RunError | None]:
         """Run a strategy: what it found, or why there is no answer."""
         limits = self._limits
+        if self._shop.budget is not None:
+            self._shop.budget.keep_for_join(limits.budget_join_share)
         if limits.run_timeout_s is not None:
             self._end = limits.run_timeout_s
             reserve = min(limits.join_reserve_s, limits.run_timeout_s / 2)

@@ -56,6 +56,9 @@ def ask(
     timeout: float | None,
     per_provider: tuple[tuple[str, int], ...],
     rpm: tuple[tuple[str, float], ...],
+    max_calls: int | None,
+    max_tokens: int | None,
+    max_cost: float | None,
     join: str,
     chains: int,
     place: str | None,
@@ -80,7 +83,9 @@ def ask(
     inputs = options.input_values(input_specs)
     refuse_without_planner(model, planner_model)
     tools = options.toolset(tool_specs)
-    limits = options.limits(concurrency, timeout, per_provider, rpm)
+    limits = options.limits(
+        concurrency, timeout, per_provider, rpm, max_calls, max_tokens, max_cost
+    )
     asked = options.models(model, planner_model, joiner_model)
 
     caller = journals.caller_of(

@@ -55,10 +55,11 @@ class _Named(click.ParamType[Any]):
         return name, number
 
 
-class _Seconds(click.ParamType[float]):
-    """A positive number of seconds."""
+class _Positive(click.ParamType[float]):
+    """A positive number."""
 
-    name = "SECONDS"
+    name = "NUMBER"
+    what = ""
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -68,8 +69,15 @@ class _Seconds(click.ParamType[float]):
         except ValueError:
             number = 0.0
         if not 0 < number < math.inf:
-            self.fail(f"{value!r} is not a positive number of seconds", param, ctx)
+            self.fail(f"{value!r} is not a positive number{self.what}", param, ctx)
         return number
+
+
+class _Seconds(_Positive):
+    """A positive number of seconds."""
+
+    name = "SECONDS"
+    what = " of seconds"
 
 
 # -- the options ---------------------------------------------------------------------------------
@@ -126,7 +134,33 @@ def run_limits(command: Command) -> Command:
     concurrency = click.option(
         "--concurrency", type=click.IntRange(1), metavar="N", help="Steps in flight at once."
     )
-    return concurrency(time_and_rates(command))
+    return concurrency(_budgets(time_and_rates(command)))
+
+
+def _budgets(command: Command) -> Command:
+    """The options that bound what a run uses up in all."""
+    for option in (
+        click.option(
+            "--max-cost",
+            type=_Positive(),
+            metavar="USD",
+            help="What the run may cost: models by their price, tools as they say.",
+        ),
+        click.option(
+            "--max-tokens",
+            type=click.IntRange(1),
+            metavar="N",
+            help="Tokens that the run may use, prompts and replies.",
+        ),
+        click.option(
+            "--max-calls",
+            type=click.IntRange(0),
+            metavar="N",
+            help="Calls of tools that the run may make.",
+        ),
+    ):
+        command = option(command)
+    return command
 
 
 def time_and_rates(command: Command) -> Command:
@@ -160,11 +194,15 @@ def limits(
     timeout: float | None,
     per_provider: Sequence[tuple[str, int]],
     rpm: Sequence[tuple[str, float]],
+    max_calls: int | None = None,
+    max_tokens: int | None = None,
+    max_cost: float | None = None,
 ) -> Limits:
     """Limits with what was given; the library's defaults for the rest."""
     from heddle.plan.limits import Limits
 
     given: dict[str, Any] = {"per_provider": dict(per_provider), "requests_per_minute": dict(rpm)}
+    given |= {"budget_calls": max_calls, "budget_tokens": max_tokens, "budget_usd": max_cost}
     if concurrency is not None:
         given["concurrency"] = concurrency
     if timeout is not None:

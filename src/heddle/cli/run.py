@@ -43,6 +43,9 @@ def run(
     rpm: tuple[tuple[str, float], ...],
     place: str | None,
     no_journal: bool,
+    max_calls: int | None,
+    max_tokens: int | None,
+    max_cost: float | None,
     yes: bool,
     report: str | None,
     quiet: bool,
@@ -62,7 +65,9 @@ def run(
     plan = read_plan(plan_file, dialect)
     tools = options.toolset(tool_specs)
     inputs = options.input_values(input_specs)
-    limits = options.limits(concurrency, timeout, per_provider, rpm)
+    limits = options.limits(
+        concurrency, timeout, per_provider, rpm, max_calls, max_tokens, max_cost
+    )
     asked = options.models(model).get("")
 
     async def work(log: EventLog, approve: Approve | None) -> RunResult:

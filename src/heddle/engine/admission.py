@@ -29,10 +29,13 @@ if TYPE_CHECKING:
     from heddle.plan.ir import Step
     from heddle.plan.limits import Limits
 
-__all__ = ["Admission", "Asks"]
+__all__ = ["OVER_BUDGET", "Admission", "Asks"]
 
 Asks: TypeAlias = "Mapping[str, tuple[Model, Callable[[dict[str, Any]], Request]]]"
 """By tool, the model that it asks, and its request for some arguments."""
+
+OVER_BUDGET = "over-budget", "the run's budget has no room for it"
+"""Code and words."""
 
 
 class Admission:
@@ -154,17 +157,18 @@ class Admission:
 
     # -- after a call --------------------------------------------------------------------------
 
-    def settle(self, node: Node, came: Any = None) -> None:
+    def settle(self, node: Node, came: Any = None, *, called: bool = True) -> None:
         """A step's call is over.
 
         Args:
             node: the step.
             came: its value, or the error that it raised; usage in it is what it took.
+            called: whether its tool was called.
         """
         if node not in self._reserved:
             return
         reservation, ask = self._reserved.pop(node)
-        if not node.begun:
+        if not (called and node.begun):
             reservation.drop()
         else:
             reservation.settle(self._took(ask, came))

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
 
     from heddle.engine.log import EventLog
+    from heddle.engine.purse import Booking, Purse
     from heddle.engine.replaying import Replay
     from heddle.engine.slots import Slots
     from heddle.models.protocol import Message, Model
@@ -47,6 +48,7 @@ class Asker:
         stall_s: seconds of silence after which a stream is given up.
         waits: before further attempts.
         max_attempts: how many a call has.
+        purse: pays for the calls; None where no budget bounds them.
     """
 
     def __init__(
@@ -57,7 +59,9 @@ class Asker:
         stall_s: float,
         waits: Waits | None = None,
         max_attempts: int = 1,
+        purse: Purse | None = None,
     ) -> None:
+        self.purse = purse
         self._waits = waits or Waits(0)
         self._max_attempts = max_attempts
         self._models = models
@@ -101,6 +105,7 @@ class Asker:
         stop: Sequence[str] = (),
         tools: Sequence[ToolSpec] = (),
         deadline: float | None = None,
+        last: bool = False,
     ) -> AsyncGenerator[str | ToolCall]:
         """The reply as it arrives: its text, and each native call once it is complete.
 
@@ -112,9 +117,11 @@ class Asker:
             stop: texts before which the reply ends.
             tools: offered in the provider's own form.
             deadline: loop time at which the reply is given up.
+            last: whether it may use what budgets keep for joining, as a joiner may.
 
         Raises:
             ModelError: the model failed; `stalled` after silence, `deadline` when time is up.
+            BudgetExceeded: the run's budget has no room for it.
         """
         model = self.model(role)
         if self._replay is not None:
@@ -131,7 +138,8 @@ class Asker:
         attempt, said = 1, False
         while True:
             try:
-                async with aclosing(self._attempt(model, request, deadline)) as pieces:
+                attempted = self._attempt(model, request, deadline, last=last)
+                async with aclosing(attempted) as pieces:
                     async for piece in pieces:
                         said = True
                         yield piece
@@ -157,9 +165,13 @@ class Asker:
         return wait_s if deadline is None or now + wait_s < deadline else None
 
     async def _attempt(
-        self, model: Model, request: Request, deadline: float | None
+        self, model: Model, request: Request, deadline: float | None, *, last: bool
     ) -> AsyncGenerator[str | ToolCall]:
         """One reply as it arrives, and what the log is told of it."""
+        booking = None
+        if self.purse is not None:
+            booking = await self._paid(self.purse, model, request, deadline, last=last)
+            request = booking.request
         self._calls += 1
         call, started = self._calls, self._log.now()
         prompt_hash = hash_of([_plain(message) for message in request.messages])
@@ -195,12 +207,25 @@ class Asker:
             if usage is None:  # it broke off: what was said until then was paid for
                 usage = estimated_usage(request, size) if size else Usage()
             cost = cost_usd(model.provider, model.name, usage)
+            if booking is not None:
+                booking.settle(usage, cost)
             self._log.emit(
                 ModelCall(
                     self._log.now(), call, request.role, request.round, name, started, first,
                     usage, cost, code, {"text": "".join(said), "calls": calls},
                 )
             )  # fmt: skip
+
+    async def _paid(
+        self, purse: Purse, model: Model, request: Request, deadline: float | None, *, last: bool
+    ) -> Booking:
+        """Pay for a call, unless the deadline comes before there is room for it."""
+        joining = last or request.role == "joiner"
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await purse.pay(model, request, joining=joining)
+        except TimeoutError:
+            raise _late(model) from None
 
     async def ask(
         self,
@@ -216,6 +241,7 @@ class Asker:
 
         Raises:
             ModelError: the model failed.
+            BudgetExceeded: the run's budget has no room for it.
         """
         stream = self.stream(
             messages, role=role, round=round, schema=schema, stop=stop, deadline=deadline
@@ -251,16 +277,15 @@ class Asker:
             outcome = outcome_of(error)
             raise
         except TimeoutError:
-            late = now() >= latest
-            outcome = DROPPED if late else STALLED
+            if now() >= latest:
+                raise _late(model) from None
+            outcome = STALLED
             raise ModelError(
-                "the run's time is up" if late else f"no text for {self._stall_s:g} s",
-                code="deadline" if late else "stalled",
+                f"no text for {self._stall_s:g} s",
+                code="stalled",
                 provider=model.provider,
-                hint="raise limits.run_timeout_s (--timeout)"
-                if late
-                else "raise limits.stall_timeout_s, or look at the provider's status",
-                retryable=not late,
+                hint="raise limits.stall_timeout_s, or look at the provider's status",
+                retryable=True,
             ) from None
         finally:
             if lease is not None:
@@ -281,6 +306,15 @@ def cost_of(request: Request) -> Cost:
     """What a request takes of an allowance at most, as far as it can be known beforehand."""
     prompt = estimated_usage(request, 0).input_tokens
     return Cost(input_tokens=prompt, output_tokens=request.max_output_tokens or 0)
+
+
+def _late(model: Model) -> ModelError:
+    return ModelError(
+        "the run's time is up",
+        code="deadline",
+        provider=model.provider,
+        hint="raise limits.run_timeout_s (--timeout)",
+    )
 
 
 def _plain(message: Message) -> list[Any]:

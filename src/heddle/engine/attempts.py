@@ -26,6 +26,7 @@ from heddle.tools.function import Metered
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 
+    from heddle.engine.admission import Admission
     from heddle.engine.events import Status
     from heddle.engine.executor import Executor
     from heddle.engine.log import EventLog
@@ -94,6 +95,7 @@ class Attempts:
         deadlines: the run's deadlines.
         left_s: seconds that a step has left of its time for all attempts; asked if there is such.
         lease: the token of the run's lease, which effects carry.
+        admission: books what calls take; None where nothing bounds it.
         spare: called when every ready step that finds a slot has one, while `speculating`.
     """
 
@@ -115,6 +117,7 @@ class Attempts:
         self.left_s: Callable[[Node, float], float] = lambda node, now: math.inf
         self.speculating = False
         self.lease = 0
+        self.admission: Admission | None = None
         self.deadlines = Deadlines(log.now)
         self._call = executor.call
         self._call_many: CallMany | None = getattr(executor, "call_many", None)
@@ -164,6 +167,8 @@ class Attempts:
             if self.in_flight > self.peak:
                 self.peak = self.in_flight
             node.status = "running"
+            if self.admission is not None:
+                self.admission.take(node)
             if node.spec.max_batch > 1 and self._call_many is not None:  # type: ignore[union-attr]
                 self._taken[node] = self.batches.take(node)
         return node
@@ -229,6 +234,7 @@ class Attempts:
             try:
                 args[node] = self._args(node, node.step)  # type: ignore[arg-type]
             except Exception as error:  # its own fault, and not that of the others
+                self._settle(node, error)
                 self._outcomes.failed(node, error)
         if not args:
             self._let_go(first, UNCALLED)
@@ -241,6 +247,8 @@ class Attempts:
             values = await call(tool, list(args.values()))
         except BaseException as error:  # whatever a tool raises is its own failure
             values = [error] * len(args)
+        for node, value in zip(args, values, strict=True):
+            self._settle(node, value)
         self._let_go(first, values[0])
         for node, value, began in zip(args, values, started, strict=True):
             del self._together[node]
@@ -307,6 +315,11 @@ class Attempts:
         if node.status != "running":
             raise asyncio.CancelledError
 
+    def _settle(self, node: Node, ended: Any) -> None:
+        """A call is over: what it took is booked."""
+        if self.admission is not None:
+            self.admission.settle(node, ended, called=ended is not UNCALLED)
+
     def _let_go(self, node: Node, ended: Any) -> None:
         """The tool has returned, or will not be called: its slots and its deadline are free.
 
@@ -316,6 +329,7 @@ class Attempts:
         """
         if node.task is None:
             return
+        self._settle(node, ended)
         if node.spec.effectful:  # type: ignore[union-attr]  # only steps hold slots
             self._sharing.world_changed()
             calling.set(None)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from heddle.engine.log import EventLog
     from heddle.plan.limits import Limits
 
-__all__ = ["Account", "Amounts", "Budget", "Reservation", "Verdict", "bounds_of_run"]
+__all__ = ["Account", "Amounts", "Budget", "Reservation", "Verdict", "budget_of"]
 
 Amounts: TypeAlias = "Mapping[str, float]"
 """How much of each kind."""
@@ -152,16 +152,14 @@ class Budget:
     Args:
         bounds: of the run, by kind.
         log: takes BudgetDelta.
-        join_share: the share of tokens and money that only the join may use.
 
     Attributes:
         run: the run's account.
         freed: called when something has come back.
     """
 
-    def __init__(self, bounds: Amounts, log: EventLog, *, join_share: float = 0.0) -> None:
+    def __init__(self, bounds: Amounts, log: EventLog) -> None:
         self.run = Account(bounds)
-        self.run.kept = {kind: bounds[kind] * join_share for kind in _KEPT if kind in bounds}
         self.freed: list[Callable[[], None]] = []
         self._log = log
         self._past: dict[str, dict[str, float]] = {}
@@ -177,6 +175,11 @@ class Budget:
                 for kind, amount in event.amounts.items():
                     past[kind] = past.get(kind, 0.0) + amount
                 self.run.book(event.amounts)
+
+    def keep_for_join(self, share: float) -> None:
+        """From now on, only the join may use this share of the run's tokens and money."""
+        bounds = self.run.bounds
+        self.run.kept = {kind: bounds[kind] * share for kind in _KEPT if kind in bounds}
 
     def within(self, parent: Account, scope: str, share: float) -> Account:
         """An account of its own for a part of the run: a share of what is left around it."""
@@ -225,7 +228,7 @@ class Budget:
         if change:
             account.book(change)
             self._say(account, change, reason)
-        for freed in self.freed:
+        for freed in tuple(self.freed):
             freed()
 
     def _say(self, account: Account, amounts: Amounts, reason: str) -> None:
@@ -237,8 +240,8 @@ def _share(kind: str, room: float, share: float) -> float:
     return max(1.0, math.floor(room * share)) if kind.startswith("calls") else room * share
 
 
-def bounds_of_run(limits: Limits) -> dict[str, float]:
-    """What a run may use up, by kind; empty where nothing is bounded."""
+def budget_of(limits: Limits, log: EventLog) -> Budget | None:
+    """The budget of a run; None where nothing bounds what it may use up."""
     given = {
         "calls": limits.budget_calls,
         "input_tokens": limits.budget_input_tokens,
@@ -246,5 +249,6 @@ def bounds_of_run(limits: Limits) -> dict[str, float]:
         "tokens": limits.budget_tokens,
         "cost_usd": limits.budget_usd,
     }
-    found = {kind: float(bound) for kind, bound in given.items() if bound is not None}
-    return found | {f"calls:{tool}": float(n) for tool, n in limits.budget_calls_by_tool.items()}
+    bounds = {kind: float(bound) for kind, bound in given.items() if bound is not None}
+    bounds |= {f"calls:{tool}": float(n) for tool, n in limits.budget_calls_by_tool.items()}
+    return Budget(bounds, log) if bounds else None

@@ -192,7 +192,8 @@ class Maps:
             run.available.append(index)
             return
         fault = source.faults.get(index) or Fault(source.node.status, "", "")
-        code = fault.code if fault.code.startswith("upstream-") else "upstream-" + fault.status
+        passed_on = fault.code == "over-budget" or fault.code.startswith("upstream-")
+        code = fault.code if passed_on else "upstream-" + fault.status
         self._settle(run, index, "skipped", code, f"step {source.node.id} {fault.status}")
 
     # -- elements ------------------------------------------------------------------------------

@@ -105,9 +105,7 @@ class ReadyQueue:
         ready, admission = self.ready, self.admission
         while ready:
             node = heappop(ready)[2]
-            if node.status != "ready":
-                self._pass_on(node)
-            elif admission is not None and not admission.admits(node):
+            if node.status != "ready" or (admission is not None and not admission.admits(node)):
                 self._pass_on(node)
             elif not node.gates or self._take_slots(node):
                 return node

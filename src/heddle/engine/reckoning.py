@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from heddle.models.protocol import Model, Request
     from heddle.plan.limits import Limits
 
-__all__ = ["Ask", "Reckoner", "most_output_tokens"]
+__all__ = ["Ask", "Reckoner", "cut_replies_at", "most_output_tokens", "refuse_unpriced"]
 
 _BYTES_PER_TOKEN = 3
 _TOKENS_PER_MESSAGE = 8
@@ -46,7 +46,33 @@ def most_output_tokens(limits: Limits) -> int:
     """Where replies are cut: no single one may use up more than a quarter of the run's tokens."""
     budgets = (limits.budget_tokens, limits.budget_output_tokens)
     quarters = [max(1, budget // 4) for budget in budgets if budget is not None]
-    return min(limits.max_output_tokens, *quarters)
+    return min([limits.max_output_tokens, *quarters])
+
+
+def cut_replies_at(limits: Limits) -> int | None:
+    """The same, where there is a budget that replies use up; None where there is none."""
+    budgets = (limits.budget_tokens, limits.budget_output_tokens, limits.budget_usd)
+    return None if budgets == (None, None, None) else most_output_tokens(limits)
+
+
+def refuse_unpriced(limits: Limits, models: Iterable[Model]) -> None:
+    """Refuse a budget of money that nobody could hold.
+
+    Raises:
+        ConfigError: a model's price is not known.
+    """
+    for model in models if limits.budget_usd is not None else ():
+        if model.provider != _REPLAYED and _price(model, 1, 1) is None:
+            raise ConfigError(
+                f"nobody knows the price of {model.provider}:{model.name}, so that no budget of "
+                "money can be held",
+                code="no-price",
+                hint="bound tokens instead: limits.budget_tokens (--max-tokens)",
+            )
+
+
+def _price(model: Model, prompt: int, reply: int) -> float | None:
+    return cost_usd(model.provider, model.name, Usage(prompt, 0, reply))
 
 
 class Reckoner:
@@ -56,21 +82,6 @@ class Reckoner:
         self.most_output_tokens = most_output_tokens(limits)
         self._priced = limits.budget_usd is not None
         self._more: dict[str, float] = {}  # by model: the most that a prompt had of what it should
-
-    def refuse_unpriced(self, models: Iterable[Model]) -> None:
-        """Refuse a budget of money that nobody could hold.
-
-        Raises:
-            ConfigError: a model's price is not known.
-        """
-        for model in models if self._priced else ():
-            if model.provider != _REPLAYED and self._price(model, 1, 1) is None:
-                raise ConfigError(
-                    f"nobody knows the price of {model.provider}:{model.name}, so that no budget of "
-                    "money can be held",
-                    code="no-price",
-                    hint="bound tokens instead: limits.budget_tokens (--max-tokens)",
-                )
 
     def ask(self, model: Model, request: Request) -> Ask:
         """A call of this model. Cost: linear in the prompt."""
@@ -111,8 +122,5 @@ class Reckoner:
             "tokens": prompt + reply,
         }
         if self._priced:
-            found["cost_usd"] = (self._price(model, prompt, reply) or 0.0) if cost is None else cost
+            found["cost_usd"] = (_price(model, prompt, reply) or 0.0) if cost is None else cost
         return found
-
-    def _price(self, model: Model, prompt: int, reply: int) -> float | None:
-        return cost_usd(model.provider, model.name, Usage(prompt, 0, reply))

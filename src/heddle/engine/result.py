@@ -36,7 +36,7 @@ RunStatus: TypeAlias = Literal[
     "succeeded", "partial", "failed", "rejected", "denied", "cancelled", "unresolved"
 ]
 
-_BUDGETS = frozenset(("deadline", "max-rounds"))
+_BUDGETS = frozenset(("deadline", "max-rounds", "over-budget"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,6 +296,8 @@ def _outcome(state: StepState, run: RunState) -> StepOutcome:
 
 def _cause(state: StepState, run: RunState) -> str:
     """Why a step that never started did not: the first of its inputs that came to nothing."""
+    if state.code == "over-budget":
+        return "the run's budget has no room for it"
     before = dependencies(state.step) if state.step is not None else {}
     sources = (run.steps[id] for id in before if id in run.steps)
     lacking = (source for source in sources if not source.has_value)
@@ -403,6 +405,8 @@ _HINTS = {
     "deadline": "raise limits.run_timeout_s (--timeout), or ask for less",
     "breaker-open": "look at the provider's status, or raise limits.run_timeout_s to wait longer",
     "poisoned": "the same failure three times: look at the step's arguments and its tool",
+    "over-budget": "raise the limit that begins with budget_ (--max-calls, --max-tokens, "
+    "--max-cost), or ask for less",
     "not-approved": "nothing was changed; approve the plan to run its effects",
     "plan-unclean": "the plan has findings; its effects were held back",
 }

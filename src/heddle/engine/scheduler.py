@@ -23,6 +23,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, cast
 
+from heddle.engine.admission import OVER_BUDGET, Admission
 from heddle.engine.attempts import Attempts
 from heddle.engine.breaker import BreakerSlots
 from heddle.engine.doubts import Doubts
@@ -65,6 +66,8 @@ from heddle.tools.function import Metered
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
+    from heddle.engine.admission import Asks
+    from heddle.engine.budget import Budget
     from heddle.engine.deadlines import Deadline
     from heddle.engine.events import Status
     from heddle.engine.executor import Executor
@@ -99,6 +102,8 @@ class Scheduler:
         seed: of the waits before further attempts.
         past: what the journal remembers, if the run is gone on with.
         resolved: what a person says of writes whose outcome nobody saw.
+        budget: what the run may use up; None for no bound.
+        asks: of tools that ask models, which one and what, so that the budget can reckon it.
 
     Attributes:
         abandoned: after `close`, how many tools were left behind because they did not stop.
@@ -121,6 +126,8 @@ class Scheduler:
         seed: int = 0,
         past: Past | None = None,
         resolved: Mapping[Place, Resolution] | None = None,
+        budget: Budget | None = None,
+        asks: Asks | None = None,
     ) -> None:
         self.limits = limits = limits or Limits()
         self._specs = specs
@@ -158,6 +165,9 @@ class Scheduler:
         self._gate = Gate(self._resources)  # that of the round which arrives
         self._expansions = Expansions(self, log, self._lookup, self._attempts)
         self._expand_spec = specs.get(EXPAND_SPEC.name)
+        self._admission: Admission | None = None
+        if budget is not None:
+            self._admission = self._admitting(budget, asks or {})
         self._unfinished = 0
         self._endings: list[Ending] = []
         self._late: list[tuple[Node, Any]] = []
@@ -169,6 +179,30 @@ class Scheduler:
 
     def _wake(self) -> None:
         self._attempts.pump_soon()
+
+    def _admitting(self, budget: Budget, asks: Asks) -> Admission:
+        """Let every call ask the run's budget first."""
+
+        def put_back(node: Node) -> None:
+            self._queue.push(node)
+            self._wake()
+
+        found = Admission(budget, self.limits, self._lookup, asks, self._over_budget, put_back)
+        self._queue.admission = self._attempts.admission = found
+        self._attempts.batches.admission = found
+        return found
+
+    def _over_budget(self, node: Node) -> None:
+        """See `Admission`: a step that has made no attempt is skipped."""
+        self._at = self._now()
+        code, message = OVER_BUDGET
+        if node.begun:
+            self.failed(node, ToolFailed(message, code=code))
+        elif node.element is not None:
+            self._maps.given_up(cast("Element", node), "skipped", code, message)
+        else:
+            self._settle(Ending(node, "skipped", code, message))
+        self._attempts.pump()
 
     # -- growing the plan ----------------------------------------------------------------------
 
@@ -309,7 +343,11 @@ class Scheduler:
         Raises:
             KeyError: no such step, or none that expands plans.
         """
-        return Gate(self._nodes[id].gate.resources.within(id))
+        outer = self._nodes[id].gate
+        gate = Gate(outer.resources.within(id))
+        if self._admission is not None:
+            self._admission.nest(id, outer, gate)
+        return gate
 
     def withhold(self, status: Status, code: str, gate: Gate | None = None) -> None:
         """The plan's effects will not happen: its effectful steps end without having started."""

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from heddle.engine.attempts import Attempts, Outcomes
+    from heddle.engine.budget import Reservation
     from heddle.engine.deadlines import Deadline
     from heddle.engine.executor import Executor
     from heddle.engine.log import EventLog
@@ -75,12 +76,13 @@ class Guess:
     Attributes:
         called: whether its tool was called; before that it holds slots, and nobody knows of it.
         fate: "" until it is known.
+        reserved: what is booked for it, where there are budgets.
         outcome: value and error, once the call has returned.
     """
 
     __slots__ = (
-        "called", "deadline", "ended", "fate", "key", "leases", "node", "outcome", "started",
-        "task", "world",
+        "called", "deadline", "ended", "fate", "key", "leases", "node", "outcome", "reserved",
+        "started", "task", "world",
     )  # fmt: skip
 
     def __init__(
@@ -97,6 +99,7 @@ class Guess:
         self.outcome: tuple[Any, BaseException | None] | None = None
         self.task: asyncio.Task[None] | None = None
         self.deadline: Deadline | None = None
+        self.reserved: Reservation | None = None
 
     @property
     def decided(self) -> bool:
@@ -239,24 +242,33 @@ class Speculation:
             args = self._lookup.fill(step)
         except (ToolFailed, NothingChosen):  # the step says so itself
             return
+        admission = self._attempts.admission
+        reserved = None if admission is None else admission.reserve(node)
+        if admission is not None and reserved is None:
+            return
         leases = self._queue.spare_slots(node)
         if leases is None:
             self._hopes[node] = None
+            if reserved is not None:
+                reserved.drop()
             return
-        self._begin(node, step, args, leases)
+        self._begin(node, step, args, leases).reserved = reserved
 
-    def _begin(self, node: Node, step: Step, args: dict[str, Any], leases: list[Lease]) -> None:
+    def _begin(self, node: Node, step: Step, args: dict[str, Any], leases: list[Lease]) -> Guess:
         self.begun += 1
         key = hash_of(["speculation", self._run_id, node.id])
         world = self._sharing.world
         guess = self.guesses[node] = Guess(node, key, leases, self._log.now(), world)
         self._in_flight[guess] = None
         guess.task = self._attempts.lend(self._call(guess, step, args))
+        return guess
 
     async def _call(self, guess: Guess, step: Step, args: dict[str, Any]) -> None:
         """Make the call, and keep what came of it until its fate is known."""
         if guess.decided:  # within one turn of the loop
             self._attempts.give_back(guess.leases, UNCALLED)
+            if guess.reserved is not None:
+                guess.reserved.drop()
             return
         self._say_begun(guess, step, args)
         value, error = None, None
@@ -269,6 +281,8 @@ class Speculation:
             return
         guess.outcome, guess.ended = (value, error), self._log.now()
         self._forget_call(guess)
+        if guess.reserved is not None:
+            guess.reserved.settle()
         self._attempts.give_back(guess.leases, value if error is None else error)
         if guess.decided:
             self._tell_cost(guess)
@@ -306,6 +320,8 @@ class Speculation:
         node.status = "running"
         if guess.outcome is None:
             assert guess.task is not None
+            if guess.reserved is not None and self._attempts.admission is not None:
+                self._attempts.admission.hand_over(node, guess.reserved)
             self._attempts.take_over(node, guess.task, guess.leases, guess.started)
             self._say_started(node)
         else:  # not at once: its end may lead to the next adoption

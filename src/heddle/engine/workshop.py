@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from heddle.engine.asking import Asker
 from heddle.engine.breaker import BreakerSlots
+from heddle.engine.budget import budget_of
 from heddle.engine.events import (
     LeaseTaken,
     RunCreated,
@@ -22,6 +23,8 @@ from heddle.engine.events import (
 from heddle.engine.executor import LocalExecutor
 from heddle.engine.expanding import Expander
 from heddle.engine.log import EventLog
+from heddle.engine.purse import Purse
+from heddle.engine.reckoning import cut_replies_at, refuse_unpriced
 from heddle.engine.result import RunError, batched, result_of
 from heddle.engine.retrying import Waits
 from heddle.engine.round import Round, cone, output_ids, sinks
@@ -43,6 +46,7 @@ from heddle.tools.values import dumper
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from heddle.engine.budget import Budget
     from heddle.engine.estimates import Estimates
     from heddle.engine.events import Event
     from heddle.engine.executor import Executor
@@ -130,7 +134,9 @@ class Workshop:
         self.tools = {**_LANGUAGE, **tools}
         if worker is not None and LLM_SPEC.name not in self.tools:
             stall_s = self.limits.stall_timeout_s
-            self.tools[LLM_SPEC.name] = llm_tool(worker, stall_timeout_s=stall_s)
+            self.tools[LLM_SPEC.name] = llm_tool(
+                worker, stall_timeout_s=stall_s, max_output_tokens=cut_replies_at(self.limits)
+            )
         self.specs = specs_of(self.tools)
         if LLM_SPEC.name not in self.tools:
             del self.specs[LLM_SPEC.name]  # nobody to ask: no plan may call it
@@ -142,6 +148,8 @@ class Workshop:
         )
         if past is None:
             self.log.emit(self._created(question, config or {}))
+        asks = {name: tool.asks for name, tool in self.tools.items() if tool.asks is not None}
+        self.budget = self._budgeted([*(models or {}).values(), *(m for m, _ in asks.values())])
         self.scheduler = Scheduler(
             self.specs,
             executor or self._own,  # type: ignore[arg-type]  # one of the two is there
@@ -154,12 +162,23 @@ class Workshop:
             seed=self.seed,
             past=past,
             resolved=resolved,
+            budget=self.budget,
+            asks=asks,
         )
         self.scheduler.expand_with(Expander(self).expand)
         self.asker = Asker(
             models or {}, self.log, self.slots, self.limits.stall_timeout_s,
             Waits(self.seed), self.limits.max_attempts,
+            Purse(self.budget, self.limits) if self.budget is not None else None,
         )  # fmt: skip
+
+    def _budgeted(self, models: Sequence[Model]) -> Budget | None:
+        """What the run may use up; of one that goes on, less what it has used."""
+        budget = budget_of(self.limits, self.log)
+        if budget is not None:
+            refuse_unpriced(self.limits, models)
+            budget.recall(self.log.events)
+        return budget
 
     def _created(self, question: str, config: Mapping[str, Any]) -> RunCreated:
         tools = tool_hashes(self.specs)

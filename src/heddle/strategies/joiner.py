@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 __all__ = ["VERDICT_SCHEMA", "joiner_messages", "verdict_of"]
 
+_AROUND = 500
+"""Bytes for what stands around question and results, the schema of the reply included."""
+
 VERDICT_SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {
@@ -31,18 +34,24 @@ VERDICT_SCHEMA: dict[str, Any] = {
 """What a joiner may say."""
 
 
-def joiner_messages(question: str, steps: Sequence[StepState], *, last: bool) -> Messages:
+def joiner_messages(
+    question: str, steps: Sequence[StepState], *, last: bool, room: int | None = None
+) -> Messages:
     """What a joiner reads: the question, and every step's result as data, in plan order.
 
     Args:
         question: the user's.
         steps: all steps of all rounds.
         last: whether no further round is possible.
+        room: bytes that it may all be; of long results the beginning is shown, so that it fits.
     """
     end = "\n\nNo further round is possible: finish." if last else ""
-    results = f"<results>\n{results_text(steps)}\n</results>"
+    system = prompt("joiner", last=end)
+    if room is not None:
+        room -= len(f"{system}{question}".encode()) + _AROUND
+    results = f"<results>\n{results_text(steps, room=room)}\n</results>"
     asked = f"Question: {question}\n\n{results}"
-    return [Message("system", prompt("joiner", last=end)), Message("user", asked)]
+    return [Message("system", system), Message("user", asked)]
 
 
 def verdict_of(reply: str) -> Verdict:

@@ -25,6 +25,7 @@ __all__ = [
 ]  # fmt: skip
 
 _MAX_INLINE = 32 * 1024
+_LEAST_INLINE = 64
 _HEAD = 2_000
 
 
@@ -85,7 +86,9 @@ def inputs_text(inputs: Mapping[str, str], form: str = "$input.{}") -> str:
     )
 
 
-def results_text(steps: Sequence[StepState], *, notes: bool = False) -> str:
+def results_text(
+    steps: Sequence[StepState], *, notes: bool = False, room: int | None = None
+) -> str:
     """Steps with their results, one JSON object a line, in plan order whatever came first.
 
     No `<` is left in it, so that no result can end the block that it stands in.
@@ -93,8 +96,20 @@ def results_text(steps: Sequence[StepState], *, notes: bool = False) -> str:
     Args:
         steps: all that there are.
         notes: say, too, what the planner said that each is for.
+        room: bytes that it may all be; values are cut to their beginnings until it fits.
+
+    Cost: linear in the results, at most ten times over where they have to be cut.
     """
-    text = "\n".join(_dumps(_with_value(step, notes=notes)) for step in steps)
+    whole = _MAX_INLINE
+    text = _results(steps, whole, notes=notes)
+    while room is not None and len(text.encode()) > room and whole > _LEAST_INLINE:
+        whole //= 2
+        text = _results(steps, whole, notes=notes)
+    return text
+
+
+def _results(steps: Sequence[StepState], whole: int, *, notes: bool) -> str:
+    text = "\n".join(_dumps(_with_value(step, notes=notes, whole=whole)) for step in steps)
     return text.replace("<", "\\u003c")
 
 
@@ -111,10 +126,10 @@ def observed(step: StepState) -> str:
     return value if isinstance(value, str) else _dumps(value)
 
 
-def _with_value(step: StepState, *, notes: bool) -> dict[str, Any]:
+def _with_value(step: StepState, *, notes: bool, whole: int) -> dict[str, Any]:
     out = _called(step, notes=notes)
     if step.has_value:
-        out["value"] = _inline(step.value)
+        out["value"] = _inline(step.value, whole)
     else:
         out["error"] = step.code
         out["message"] = step.message
@@ -136,16 +151,16 @@ def _called(step: StepState, *, notes: bool = False) -> dict[str, Any]:
     return {**called, "status": step.status}
 
 
-def _inline(value: Any) -> Any:
+def _inline(value: Any, whole: int = _MAX_INLINE) -> Any:
     """A value, or a handle with the beginning of it where it is too large for a prompt."""
     text = _dumps(value)
-    if len(text) <= _MAX_INLINE:
+    if len(text) <= whole:
         return value
     data = text.encode()
     return {
         "$content": hashlib.sha256(data).hexdigest(),
         "bytes": len(data),
-        "head": text[:_HEAD],
+        "head": text[: min(_HEAD, whole // 2)],
     }
 
 

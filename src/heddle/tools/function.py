@@ -28,6 +28,8 @@ from heddle.tools.values import Metered, binder, dumper
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from heddle.models.protocol import Model, Request
+
 __all__ = ["Metered", "Tool", "assemble", "check_name", "check_spec", "tool"]
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]{0,127}")
@@ -45,9 +47,10 @@ class Tool:
             `Metered` of one. Raises ToolFailed with code `bad-argument` or `bad-result` for
             values that do not fit, and whatever the function raises.
         batch: the form that takes many calls at once, if it has one.
+        asks: of a tool that asks a model, which one, and its request for some arguments.
     """
 
-    __slots__ = ("__wrapped__", "batch", "blocking", "invoke", "spec")
+    __slots__ = ("__wrapped__", "asks", "batch", "blocking", "invoke", "spec")
 
     def __init__(
         self,
@@ -61,6 +64,7 @@ class Tool:
         self.blocking = blocking
         self.invoke = invoke
         self.batch: Batch | None = None
+        self.asks: tuple[Model, Callable[[dict[str, Any]], Request]] | None = None
         self.__wrapped__ = function
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:

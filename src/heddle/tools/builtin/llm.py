@@ -56,7 +56,13 @@ _FORMS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {}
 """What binds its arguments and what dumps its value, by name: read once, as every run has it."""
 
 
-def llm_tool(model: Model, *, name: str = "llm", stall_timeout_s: float | None = None) -> Tool:
+def llm_tool(
+    model: Model,
+    *,
+    name: str = "llm",
+    stall_timeout_s: float | None = None,
+    max_output_tokens: int | None = None,
+) -> Tool:
     """A tool that asks a model: `llm(instruction, context=None)`, its text with what it cost.
 
     A call that fails raises the model's own `ModelError`, with the usage until then.
@@ -65,6 +71,7 @@ def llm_tool(model: Model, *, name: str = "llm", stall_timeout_s: float | None =
         model: the one that is asked.
         name: the tool's.
         stall_timeout_s: seconds of silence after which a call fails; None for the model's own.
+        max_output_tokens: where its text is cut; None for the provider's own bound.
 
     Raises:
         ConfigError: the name cannot be a tool's.
@@ -77,7 +84,8 @@ def llm_tool(model: Model, *, name: str = "llm", stall_timeout_s: float | None =
             instruction: what to do, complete in itself: the model sees nothing else.
             context: results of earlier steps, or other data, to work on.
         """
-        return cast("str", await _ask(model, instruction, context, stall_timeout_s))  # Metered
+        request = _request(instruction, context, max_output_tokens)
+        return cast("str", await _ask(model, request, stall_timeout_s))  # Metered
 
     from heddle.models.protocol import allowance_of
 
@@ -86,14 +94,22 @@ def llm_tool(model: Model, *, name: str = "llm", stall_timeout_s: float | None =
         found = read_signature(llm, name)
         _FORMS[name] = binder(name, found.takes), dumper(name, found.gives)
     spec = replace(LLM_SPEC, name=name, provider=allowance_of(model))
-    return assemble(spec, llm, *_FORMS[name])
+    made = assemble(spec, llm, *_FORMS[name])
+    made.asks = model, lambda args: _request(**args, max_output_tokens=max_output_tokens)
+    return made
 
 
-async def _ask(model: Model, instruction: str, context: Any, stall_s: float | None) -> Metered:
+def _request(
+    instruction: str, context: Any = None, max_output_tokens: int | None = None
+) -> Request:
     from heddle.models.protocol import Request
 
     messages = llm_messages(instruction, context)
-    heard = _Heard(model, Request(messages=messages, role="worker", round=1))
+    return Request(messages, role="worker", round=1, max_output_tokens=max_output_tokens)
+
+
+async def _ask(model: Model, request: Request, stall_s: float | None) -> Metered:
+    heard = _Heard(model, request)
     try:
         await heard.listen(stall_s)
     except ModelError as error:
