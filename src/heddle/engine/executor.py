@@ -13,7 +13,9 @@ from heddle.engine.threads import Threads
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping
 
+    from heddle.engine.isolation import Workers
     from heddle.tools.function import Tool
+    from heddle.tools.home import Home
 
 __all__ = ["BatchExecutor", "Executor", "LocalExecutor"]
 
@@ -53,15 +55,25 @@ class BatchExecutor(Executor, Protocol):
 
 
 class LocalExecutor:
-    """Calls tools in this process: asynchronous ones on the loop, the others in threads."""
+    """Calls tools on this machine: on the loop, in threads, or isolated in worker processes.
 
-    def __init__(self, tools: Mapping[str, Tool], *, threads: int = 64) -> None:
+    Args:
+        tools: by name.
+        threads: calls in threads at once.
+        processes: calls in worker processes at once.
+    """
+
+    def __init__(self, tools: Mapping[str, Tool], *, threads: int = 64, processes: int = 8) -> None:
         self._tools = tools
+        self._processes = processes
+        self._workers: Workers | None = None
         self.threads = Threads(threads)
 
     def call(self, tool: str, args: dict[str, Any], attempt: int) -> Awaitable[Any]:
         """The JSON value of one attempt; see `Executor.call`."""
         found = self._tools[tool]
+        if found.home is not None:
+            return self._isolated(found.home, args)
         return self.threads.run(found.invoke, args) if found.blocking else found.invoke(args)
 
     def call_many(self, tool: str, calls: list[dict[str, Any]]) -> Awaitable[list[Any]]:
@@ -70,6 +82,15 @@ class LocalExecutor:
         assert batch is not None  # its spec says so
         return self.threads.run(batch.invoke, calls) if batch.blocking else batch.invoke(calls)
 
+    def _isolated(self, home: Home, args: dict[str, Any]) -> Awaitable[Any]:
+        if self._workers is None:
+            from heddle.engine.isolation import Workers
+
+            self._workers = Workers(self._processes)
+        return self._workers.call(home, args)
+
     def close(self) -> None:
-        """Let the threads end."""
+        """Let the threads end, and end the processes."""
         self.threads.shutdown()
+        if self._workers is not None:
+            self._workers.close()

@@ -21,13 +21,17 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 from heddle.engine.costs import Outcome
 from heddle.errors import HeddleError, ModelError, NotSent, ToolFailed
 from heddle.models.http_faults import retry_after_s
+from heddle.plan.canonical import sound
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from heddle.plan.spec import Effect
 
-__all__ = ["TIMED_OUT", "Fault", "FaultKind", "fault_of", "outcome_of"]
+__all__ = ["TIMED_OUT", "Fault", "FaultKind", "Reported", "fault_of", "outcome_of", "said_of"]
+
+_MAX_MESSAGE = 4_000
+"""Characters of a failure's message: it stands in events and in what a joiner reads."""
 
 FaultKind: TypeAlias = Literal["throttled", "unavailable", "lost", "own", "final"]
 
@@ -111,8 +115,34 @@ def fault_of(error: BaseException) -> Fault:
     return _of_answer(error)
 
 
+class Reported(ToolFailed):
+    """A failure from another process, which knows what it says of its call.
+
+    Attributes:
+        fault: that.
+    """
+
+    def __init__(self, message: str, *, code: str, fault: Fault, hint: str = "") -> None:
+        super().__init__(message, code=code, hint=hint)
+        self.fault = fault
+
+
+def said_of(error: BaseException) -> tuple[str, str]:
+    """Code and words of an exception, whatever it is: they must be fit to be written down."""
+    if isinstance(error, HeddleError):
+        return sound(error.code), sound(error.message[:_MAX_MESSAGE])
+    kind = type(error).__name__
+    try:
+        text = f"{kind}: {error}"
+    except Exception:  # its own `__str__` fails
+        text = kind
+    return "tool-failed", sound(text[:_MAX_MESSAGE])
+
+
 def _of_ours(error: HeddleError) -> Fault:
     wait_s: float | None = getattr(error, "retry_after_s", None)
+    if isinstance(error, Reported):
+        return error.fault
     if isinstance(error, NotSent):
         return Fault("unavailable", not_sent=True, retry_after_s=wait_s)
     if isinstance(error, ModelError):

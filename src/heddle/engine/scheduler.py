@@ -41,7 +41,7 @@ from heddle.engine.events import (
     StepUnknown,
 )
 from heddle.engine.expansions import Expansions
-from heddle.engine.faults import TIMED_OUT, fault_of
+from heddle.engine.faults import TIMED_OUT, Fault, fault_of, said_of
 from heddle.engine.fill import fresh
 from heddle.engine.gate import Gate
 from heddle.engine.lookup import Lookup, NothingChosen
@@ -56,8 +56,7 @@ from heddle.engine.sharing import Sharing
 from heddle.engine.slots import LocalSlots
 from heddle.engine.speculation import Speculation
 from heddle.engine.waiters import Waiters
-from heddle.errors import HeddleError, ModelError, ToolFailed
-from heddle.plan.canonical import sound
+from heddle.errors import ModelError, ToolFailed
 from heddle.plan.ir import MISSING, Item
 from heddle.plan.limits import Limits
 from heddle.tools.builtin.expand import EXPAND_SPEC
@@ -72,7 +71,6 @@ if TYPE_CHECKING:
     from heddle.engine.events import Status
     from heddle.engine.executor import Executor
     from heddle.engine.expansions import Expand
-    from heddle.engine.faults import Fault
     from heddle.engine.gate import Origins
     from heddle.engine.log import EventLog
     from heddle.engine.past import Outcome, Past, Place
@@ -82,9 +80,6 @@ if TYPE_CHECKING:
     from heddle.tools.probes import Resolution
 
 __all__ = ["Scheduler"]
-
-_MAX_MESSAGE = 4_000
-"""Characters of a failure's message: it stands in events and in what a joiner reads."""
 
 
 class Scheduler:
@@ -196,8 +191,8 @@ class Scheduler:
         """See `Admission`: a step that has made no attempt is skipped."""
         self._at = self._now()
         code, message = OVER_BUDGET
-        if node.begun:
-            self.failed(node, ToolFailed(message, code=code))
+        if node.attempt:
+            self._failed_for_good(node, Fault("final"), code, message)
         elif node.element is not None:
             self._maps.given_up(cast("Element", node), "skipped", code, message)
         else:
@@ -503,7 +498,7 @@ class Scheduler:
             self._end(node, "skipped", error.code)
             return
         fault = fault_of(error)
-        code, message = _said(error)
+        code, message = said_of(error)
         last = self._retrying.ends_as(node, fault, code, message, began_s)
         if last is not None:
             self._failed_for_good(node, fault, last, message)
@@ -831,18 +826,6 @@ class Scheduler:
             ToolFailed: a path that leads nowhere.
         """
         return self._lookup.render(value)
-
-
-def _said(error: BaseException) -> tuple[str, str]:
-    """Code and words of an exception, whatever it is: they must be fit to be written down."""
-    if isinstance(error, HeddleError):
-        return sound(error.code), sound(error.message[:_MAX_MESSAGE])
-    kind = type(error).__name__
-    try:
-        text = f"{kind}: {error}"
-    except Exception:  # its own `__str__` fails
-        text = kind
-    return "tool-failed", sound(text[:_MAX_MESSAGE])
 
 
 def _told(node: Node, source: Node) -> bool:

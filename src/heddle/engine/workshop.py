@@ -144,7 +144,13 @@ class Workshop:
             _for_run(slots or LocalSlots.of(self.limits, self.seed), self.limits.weight)
         )
         self._own = (
-            None if executor else LocalExecutor(self.tools, threads=self.limits.sync_threads)
+            None
+            if executor
+            else LocalExecutor(
+                self.tools,
+                threads=self.limits.sync_threads,
+                processes=self.limits.worker_processes,
+            )
         )
         if past is None:
             self.log.emit(self._created(question, config or {}))

@@ -17,7 +17,8 @@ _BY_NAME = (
 )  # fmt: skip
 
 _COUNTS = (
-    "max_steps", "concurrency", "max_rounds", "max_turns", "max_attempts", "sync_threads"
+    "max_steps", "concurrency", "max_rounds", "max_turns", "max_attempts", "sync_threads",
+    "worker_processes",
 )  # fmt: skip
 
 
@@ -75,6 +76,7 @@ class Limits:
         join_reserve_s: seconds of the run's time that are kept for joining.
         stall_timeout_s: seconds that a model's stream may be silent.
         sync_threads: threads for synchronous tools.
+        worker_processes: processes for tools that are isolated, started when they are needed.
         speculation: whether a `pure` or `read` call may be begun before its step's guard is known.
             Off, because a guard is a promise: `if consent: look_up(person)` looks up nobody before.
         grace_s: seconds that a cancelled tool may take to clean up before it is left behind.
@@ -119,6 +121,7 @@ class Limits:
     join_reserve_s: float = 20.0
     stall_timeout_s: float = 60.0
     sync_threads: int = 64
+    worker_processes: int = 8
     speculation: bool = False
     grace_s: float = 2.0
 

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, overload
 from heddle.errors import ConfigError
 from heddle.plan.spec import EFFECTS, Effect, ToolSpec
 from heddle.tools.batch import Batch, batch_form
+from heddle.tools.home import Home, home_of
 from heddle.tools.signature import place_of, read_signature
 from heddle.tools.values import Metered, binder, dumper
 
@@ -48,9 +49,10 @@ class Tool:
             values that do not fit, and whatever the function raises.
         batch: the form that takes many calls at once, if it has one.
         asks: of a tool that asks a model, which one, and its request for some arguments.
+        home: of an isolated tool, where its process finds the function.
     """
 
-    __slots__ = ("__wrapped__", "asks", "batch", "blocking", "invoke", "spec")
+    __slots__ = ("__wrapped__", "asks", "batch", "blocking", "home", "invoke", "spec")
 
     def __init__(
         self,
@@ -65,6 +67,7 @@ class Tool:
         self.invoke = invoke
         self.batch: Batch | None = None
         self.asks: tuple[Model, Callable[[dict[str, Any]], Request]] | None = None
+        self.home: Home | None = None
         self.__wrapped__ = function
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -94,6 +97,7 @@ def tool(
     batch: Callable[..., Any] | None = None,
     max_batch: int = 100,
     batch_wait_s: float = 0.0,
+    isolate: bool = False,
 ) -> Callable[[Callable[..., Any]], Tool]: ...
 def tool(
     function: Callable[..., Any] | None = None,
@@ -111,6 +115,7 @@ def tool(
     batch: Callable[..., Any] | None = None,
     max_batch: int = 100,
     batch_wait_s: float = 0.0,
+    isolate: bool = False,
 ) -> Any:
     """Make a typed function a tool; a decorator, with arguments or without.
 
@@ -131,10 +136,18 @@ def tool(
         batch: a function that answers many calls at once; see `tools.batch` for its forms.
         max_batch: calls in one batch, at most; with 1, none are batched.
         batch_wait_s: seconds that a ready call waits for others; 0 for those of the same moment.
+        isolate: whether calls are made in a process of their own, which is killed when they are
+            cancelled or out of time; for a function at the top of a module.
 
     Raises:
         ConfigError: the function cannot be a tool, or a setting cannot be used.
     """
+    if isolate and batch is not None:
+        raise ConfigError(
+            "an isolated tool has no batch form",
+            code="bad-tool",
+            hint="drop batch= or isolate=",
+        )
     if function is None:
         return functools.partial(
             tool,
@@ -151,6 +164,7 @@ def tool(
             batch=batch,
             max_batch=max_batch,
             batch_wait_s=batch_wait_s,
+            isolate=isolate,
         )
     named = name if name is not None else str(getattr(function, "__name__", ""))
     check_name(named, place_of(function))
@@ -177,6 +191,8 @@ def tool(
     made = assemble(spec, function, bind, dump)
     if batch is not None:
         made.batch = batch_form(batch, named, found, bind, dump)
+    if isolate:
+        made.home = home_of(function, named)
     return made
 
 

@@ -19,13 +19,14 @@ from typing import TYPE_CHECKING, Any
 
 from heddle.errors import ConfigError, HeddleError
 from heddle.tools.function import Tool
+from heddle.tools.home import FILES
 from heddle.tools.toolbox import as_tool
 
 if TYPE_CHECKING:
     from collections.abc import Generator
     from types import ModuleType
 
-__all__ = ["load_tools"]
+__all__ = ["load_tools", "module_of_file"]
 
 
 def load_tools(spec: str) -> list[Tool]:
@@ -44,7 +45,7 @@ def load_tools(spec: str) -> list[Tool]:
             hint="pass a Python file or a module",
         )
     named_file = spec.endswith(".py") or os.sep in spec
-    return _tools_of(_from_file(spec) if named_file else _from_module(spec), spec)
+    return _tools_of(module_of_file(spec) if named_file else _from_module(spec), spec)
 
 
 # -- finding tools -------------------------------------------------------------------------------
@@ -85,12 +86,17 @@ def _makes_tools(function: Any) -> bool:
 # -- importing -----------------------------------------------------------------------------------
 
 
-def _from_file(spec: str) -> ModuleType:
+def module_of_file(spec: str) -> ModuleType:
+    """A Python file as a module, under a name that is made of its path.
+
+    Raises:
+        ConfigError: no such file, or it cannot be imported.
+    """
     path = Path(spec).absolute()
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
         raise ConfigError(f"tools file {spec} {what}", code="no-such-file", hint=_near(path))
-    name = f"heddle_tools_{path.stem}_{zlib.crc32(os.fsencode(path)):08x}"
+    name = f"{FILES}{path.stem}_{zlib.crc32(os.fsencode(path)):08x}"
     found = importlib.util.spec_from_file_location(name, path)
     if found is None or found.loader is None:
         raise ConfigError(
