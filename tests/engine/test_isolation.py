@@ -40,7 +40,7 @@ def alive(pid: int) -> bool:
 
 async def written(marker: Path) -> None:
     """Wait for what another process writes."""
-    while not marker.exists() or not marker.read_text():  # noqa: ASYNC110
+    while not marker.exists() or not marker.read_text():  # noqa: ASYNC110, ASYNC240
         await asyncio.sleep(0.01)
 
 
