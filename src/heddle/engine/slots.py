@@ -29,7 +29,17 @@ if TYPE_CHECKING:
     from heddle.engine.allowances.allowance import Hold
     from heddle.plan.limits import Limits
 
-__all__ = ["ONE", "UNUSED", "Cost", "Lease", "LocalSlots", "Outcome", "RunSlots", "Slots"]
+__all__ = [
+    "ONE",
+    "UNUSED",
+    "Cost",
+    "Lease",
+    "LocalSlots",
+    "Outcome",
+    "RunSlots",
+    "Slots",
+    "resolve",
+]
 
 _SOON_S = 0.001
 """Who has just been refused a slot does not try again at once, whatever rounding says."""
@@ -216,7 +226,7 @@ class LocalSlots:
         """Take a slot; first come, first served among callers of this method."""
         while (lease := self.try_acquire(provider, cost, run, weight)) is None:
             free: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self.when_free(provider, functools.partial(_resolve, free), cost, run)
+            self.when_free(provider, functools.partial(resolve, free), cost, run)
             try:
                 await free
             except asyncio.CancelledError:
@@ -275,6 +285,34 @@ class LocalSlots:
         self.serve(gate, asyncio.get_running_loop().time())
 
 
+class Shareable(Slots, Protocol):
+    """Slots that tell runs apart; without a run, all callers are one.
+
+    Attributes:
+        breakers: before the same names, for those who share these slots.
+    """
+
+    breakers: Breakers
+
+    def try_acquire(
+        self, provider: str, cost: Cost = ONE, run: Hashable = None, weight: float = 1.0
+    ) -> Lease | None:
+        """Take a slot now, or None where there is none."""
+        ...
+
+    def when_free(
+        self, provider: str, wake: Callable[[], bool], cost: Cost = ONE, run: Hashable = None
+    ) -> None:
+        """Call `wake` once when it is this run's turn."""
+        ...
+
+    async def acquire(
+        self, provider: str, cost: Cost = ONE, run: Hashable = None, weight: float = 1.0
+    ) -> Lease:
+        """Take a slot, after waiting for one if there is none."""
+        ...
+
+
 class RunSlots:
     """Slots that a run shares with others, by its weight.
 
@@ -283,7 +321,7 @@ class RunSlots:
         weight: a run of weight 2 gets twice what one of weight 1 gets, while both wait.
     """
 
-    def __init__(self, slots: LocalSlots, weight: float = 1.0) -> None:
+    def __init__(self, slots: Shareable, weight: float = 1.0) -> None:
         self.breakers = slots.breakers
         self._slots = slots
         self._weight = weight
@@ -305,7 +343,8 @@ class RunSlots:
         return await self._slots.acquire(provider, cost, self, self._weight)
 
 
-def _resolve(future: asyncio.Future[None]) -> bool:
+def resolve(future: asyncio.Future[None]) -> bool:
+    """Wake whoever waits for a future; whether anybody still does."""
     if future.done():
         return False
     future.set_result(None)

@@ -65,6 +65,7 @@ class Allowance:
 
     Attributes:
         in_flight: calls that hold a part.
+        adaptive: see `Bounds`.
         windows: by "requests", "input_tokens", "output_tokens"; only what is bounded.
 
     Invariant: with calls that say what they take at most, no window is overspent; `in_flight` is
@@ -80,6 +81,7 @@ class Allowance:
         self.pace = Pace()
         self.windows: dict[str, Window] = {}
         self._bounds = bounds
+        self.adaptive = bounds.adaptive
         self._tick_s = tick_s
         self._usual: tuple[float, float] | None = None
         for kind in _KINDS:
@@ -110,7 +112,7 @@ class Allowance:
     def calls_free(self, now: float) -> float:
         """Calls that may begin now, whatever they take of the windows."""
         free = self.concurrency.limit - self.in_flight
-        if self._bounds.adaptive:
+        if self.adaptive:
             free = min(free, self.pause.free(now, self.in_flight), self.pace.free(now))
         return free
 
@@ -123,7 +125,7 @@ class Allowance:
             return math.inf
         wanted = self.reserved(cost)
         times = [window.fits_at(now, getattr(wanted, kind)) for kind, window in self._windows()]
-        if self._bounds.adaptive:
+        if self.adaptive:
             times += [self.pause.opens_at(now, self.in_flight), self.pace.opens_at(now)]
         return max(times, default=now)
 
@@ -156,7 +158,7 @@ class Allowance:
             self._undo(now, hold)
         else:
             self._correct(now, hold.cost, outcome.used)
-        if self._bounds.adaptive:
+        if self.adaptive:
             self.learn(now, hold, outcome)
 
     def _undo(self, now: float, hold: Hold) -> None:

@@ -58,6 +58,10 @@ class Turns:
             self._enter(run)
         waiting.append(waiter)
 
+    def costs(self) -> list[Cost]:
+        """What those would ask for who are next in each run."""
+        return [waiting[0].cost for waiting in self._waiting.values()]
+
     def peek(self) -> Waiter:
         """The caller whose turn it is; there must be one."""
         return self._waiting[self._heap[0][2]][0]

@@ -17,7 +17,7 @@ import subprocess
 from functools import cache
 from pathlib import Path
 
-__all__ = ["dead", "this_process"]
+__all__ = ["dead", "this_boot", "this_process"]
 
 
 @cache
@@ -37,6 +37,11 @@ def _boot() -> str:
 
 def _namespace() -> str:
     return os.readlink("/proc/self/ns/pid").strip("pid:[]")
+
+
+def this_boot() -> str:
+    """The name of this machine since it was started; what it ran before is not in it."""
+    return _machine()
 
 
 def this_process() -> str:
