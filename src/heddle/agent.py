@@ -180,7 +180,7 @@ class Agent:
 
         return await go_on(
             run_id, self.journal, "agent", wire, run, log or EventLog(),
-            asked=self.approve is not None, changes=allow_tool_change,
+            asked=self.approve is not None, changes=allow_tool_change, resolve=resolve,
         )  # fmt: skip
 
     async def _answer(

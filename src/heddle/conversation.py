@@ -97,6 +97,8 @@ class Conversation:
         past = workshop.past
         self._replay = Replay(past.events if past is not None else ())
         if past is not None:
+            if past.reopened:
+                self._replay.ask_last_again()
             workshop.asker.recall(self._replay, past.model_calls)
 
     # -- what a strategy sees --------------------------------------------------------------------

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from memory_store import MemoryStore, cut_after, entries_of
+import pytest
 
 import heddle
-from heddle.engine.events import StepIntent, StepResult
+from heddle.engine import events as ev
 from heddle.engine.record import event_of
+from heddle.errors import ConfigError, JournalError
 from heddle.testing.clock import run_virtual
+from memory_store import MemoryStore, cut_after, entries_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,123 +30,517 @@ PLAN = heddle.parse(
 
 
 class World:
-    """Tools that are counted, one of each effect, and what happened."""
+    """Tools of each effect, and what was done with them."""
 
     def __init__(self) -> None:
         self.calls: list[str] = []
-        self.keys: list[str] = []
-        self.cut_at = ""
+        self.keys: dict[str, str] = {}
+        self.probes: list[str] = []
+        self.says: Any = heddle.Unsure()
 
-    def _count(self, name: str) -> None:
-        self.calls.append(name)
-        if name == self.cut_at:
-            self.cut_at = ""
-            raise KeyboardInterrupt
+    def tools(self, *, probed: bool = False) -> list[Any]:
+        def count(what: str) -> None:
+            self.calls.append(what)
 
-    def tools(self) -> list[Any]:
+        async def probe(what: str) -> Any:
+            self.probes.append(heddle.current_call().key)
+            await asyncio.sleep(1)
+            if isinstance(self.says, Exception):
+                raise self.says
+            return self.says
+
         @heddle.tool(effect="read")
         async def look(what: str) -> str:
             await asyncio.sleep(1)
-            self._count(f"look {what}")
+            count(f"look {what}")
             return what
 
-        @heddle.tool(effect="write")
+        @heddle.tool(effect="read")
+        async def all(what: str) -> list[str]:
+            count(f"all {what}")
+            return [f"{what}{n}" for n in range(3)]
+
+        @heddle.tool(effect="read")
+        async def fails(what: str) -> str:
+            count(f"fails {what}")
+            if what.endswith("1"):
+                raise ValueError(what)
+            return what
+
+        @heddle.tool(effect="write", probe=probe if probed else None)
         async def send(what: str) -> str:
+            count(f"send {what}")
             await asyncio.sleep(1)
-            self._count(f"send {what}")
             return f"sent {what}"
 
         @heddle.tool(effect="idempotent")
         async def pay(what: str) -> str:
+            key = heddle.current_call().key
+            assert self.keys.setdefault(key, what) == what
             await asyncio.sleep(1)
-            self.keys.append(heddle.current_call().key)
-            self._count(f"pay {what}")
             return f"paid {what}"
 
         @heddle.tool(effect="pure")
         async def twice(what: str) -> str:
-            self._count(f"twice {what}")
+            count(f"twice {what}")
             return what + what
 
-        return [look, send, pay, twice]
+        @heddle.tool(effect="read")
+        async def nested(what: str) -> str:
+            await asyncio.sleep(1)
+            return f'1. look("{what}")\n2. send($1)\n'
+
+        return [look, all, fails, send, pay, twice, nested]
+
+
+async def recorded(plan: Any, **options: Any) -> tuple[Any, list[Any]]:
+    """A plan run to its end, and all that its journal has."""
+    store = MemoryStore()
+    result = await heddle.execute(plan, World().tools(), journal=store, run_id="r", **options)
+    return result, await entries_of(store, "r")
+
+
+def in_doubt(entries: list[Any]) -> dict[str, Any]:
+    """What a person who looks at the world says of the writes that have no outcome."""
+    begun: dict[tuple[str, int | None], ev.StepIntent] = {}
+    for event in map(event_of, entries):
+        if isinstance(event, ev.StepIntent) and event.effect == "write":
+            begun[event.step, event.element] = event
+        elif isinstance(event, (ev.StepResult, ev.UnknownResolved)):
+            begun.pop((event.step, event.element), None)
+    return {id if n is None else f"{id}[{n}]": heddle.NotDone() for id, n in begun}
+
+
+def outcome(result: Any) -> Any:
+    """What must be the same."""
+    steps = [(step.id, step.tool, step.status, step.value) for step in result.steps]
+    return result.status, result.answer, steps
+
+
+def after(entries: list[Any], kind: type[ev.Event], step: str) -> int:
+    """How many events there are up to the first of a kind and step."""
+    events = map(event_of, entries)
+    found = (
+        n for n, event in enumerate(events, 1) if isinstance(event, kind) and event.step == step
+    )
+    return next(found)
+
+
+def json_plan(*steps: dict[str, Any], output: Any = None) -> Any:
+    import json
+
+    data: dict[str, Any] = {"heddle": 1, "steps": list(steps)}
+    if output is not None:
+        data["output"] = output
+    plan = heddle.parse(json.dumps(data), dialect="json")
+    assert not plan.findings
+    return plan
+
+
+def ref(id: str) -> dict[str, Any]:
+    return {"$ref": id}
+
+
+ITEM = {"$item": []}
+PLANS = {
+    "one of each effect": PLAN,
+    "maps that follow each other": json_plan(
+        {"id": "1", "tool": "all", "args": {"what": "a"}},
+        {"id": "2", "tool": "look", "args": {"what": ITEM}, "over": ref("1")},
+        {"id": "3", "tool": "send", "args": {"what": ITEM}, "over": ref("2")},
+        {"id": "4", "tool": "pay", "args": {"what": ITEM}, "over": ref("3")},
+    ),
+    "a map that fails in part": json_plan(
+        {"id": "1", "tool": "all", "args": {"what": "a"}},
+        {"id": "2", "tool": "fails", "args": {"what": ITEM}, "over": ref("1")},
+        {"id": "3", "tool": "send", "args": {"what": ITEM}, "over": ref("2")},
+        {"id": "4", "tool": "twice", "args": {"what": "x"}, "after": ["1"]},
+    ),
+    "defaults and what is skipped": json_plan(
+        {"id": "1", "tool": "fails", "args": {"what": "1"}, "default": "none"},
+        {"id": "2", "tool": "send", "args": {"what": ref("1")}},
+        {"id": "3", "tool": "fails", "args": {"what": "b1"}},
+        {"id": "4", "tool": "send", "args": {"what": ref("3")}},
+        {"id": "5", "tool": "pay", "args": {"what": ref("2")}},
+    ),
+    "a plan that came out as a result": json_plan(
+        {"id": "1", "tool": "nested", "args": {"what": "a"}},
+        {"id": "2", "tool": "expand", "args": {"plan": ref("1"), "dialect": "llmcompiler"}},
+        {"id": "3", "tool": "send", "args": {"what": ref("2")}},
+    ),
+    "equal calls": json_plan(
+        {"id": "1", "tool": "twice", "args": {"what": "a"}},
+        {"id": "2", "tool": "look", "args": {"what": "a"}},
+        {"id": "3", "tool": "look", "args": {"what": "a"}},
+        {"id": "4", "tool": "send", "args": {"what": ref("3")}},
+        {"id": "5", "tool": "twice", "args": {"what": "a"}, "after": ["4"]},
+    ),
+}
+
+
+# -- cut off anywhere ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_a_run_that_was_cut_off_after_any_event_ends_as_if_it_had_not_been(name: str) -> None:
+    plan = PLANS[name]
+
+    async def main() -> None:
+        whole, entries = await recorded(plan)
+        for n in range(2, len(entries)):
+            why = f"after {n} events, the last being {event_of(entries[n - 1])}"
+            world, store = World(), cut_after(entries, n)
+            result = await heddle.resume(
+                "r", world.tools(), journal=store, resolve=in_doubt(entries[:n])
+            )
+            assert outcome(result) == outcome(whole), why
+            assert_nothing_twice([event_of(entry) for entry in entries[:n]], result, why)
+            again = await heddle.resume("r", World().tools(), journal=store)
+            assert outcome(again) == outcome(whole), why
+
+    run_virtual(main())
+
+
+def assert_nothing_twice(past: list[Any], result: Any, why: str) -> None:
+    """What had a value was not called again, and no key is another's."""
+    had = {(event.step, event.element) for event in past if isinstance(event, ev.StepResult)}
+    had |= {(event.step, None) for event in past if isinstance(event, ev.StepEnded)}
+    now = result.events[len(past) :]
+    assert not any(
+        (event.step, event.element) in had for event in now if isinstance(event, ev.StepStarted)
+    ), why
+    intents = [event for event in result.events if isinstance(event, ev.StepIntent)]
+    assert len({(e.step, e.element) for e in intents}) == len({e.key for e in intents}), why
+    ends = Counter(event.step for event in result.events if isinstance(event, ev.StepEnded))
+    assert set(ends.values()) <= {1}, why
+    results = Counter(
+        (event.step, event.element) for event in result.events if isinstance(event, ev.StepResult)
+    )
+    assert set(results.values()) <= {1}, why
+
+
+@pytest.mark.parametrize("name", ["one of each effect", "a plan that came out as a result"])
+def test_a_resume_that_is_cut_off_is_gone_on_with_too(name: str) -> None:
+    async def main() -> None:
+        whole, entries = await recorded(PLANS[name])
+        for n in range(2, len(entries), 3):
+            store = cut_after(entries, n)
+            await heddle.resume("r", World().tools(), journal=store, resolve=in_doubt(entries[:n]))
+            second = await entries_of(store, "r")
+            for m in range(n + 1, len(second), 2):
+                twice = cut_after(second, m, token=2)
+                result = await heddle.resume(
+                    "r", World().tools(), journal=twice, resolve=in_doubt(second[:m])
+                )
+                assert outcome(result) == outcome(whole), (n, m)
+
+    run_virtual(main())
 
 
 def test_a_run_that_is_over_is_read_and_nothing_is_called(tmp_path: Path) -> None:
-    place = tmp_path / "journal.db"
-    world = World()
+    place, world = tmp_path / "journal.db", World()
 
     async def main() -> None:
         first = await heddle.execute(PLAN, world.tools(), journal=place, run_id="r")
         calls = list(world.calls)
-        again = await heddle.resume("r", world.tools(), journal=place)
+        again = await heddle.resume("r", [], journal=place)
         assert world.calls == calls
-        assert again.status == first.status == "succeeded"
-        assert [step.value for step in again.steps] == [step.value for step in first.steps]
+        assert outcome(again) == outcome(first)
 
     run_virtual(main())
 
 
-async def recorded(world: World, **options: Any) -> tuple[Any, list[Any]]:
-    """The plan run to its end, and all that its journal has."""
-    store = MemoryStore()
-    result = await heddle.execute(PLAN, world.tools(), journal=store, run_id="r", **options)
-    return result, await entries_of(store, "r")
-
-
-def begun_writes(entries: list[Any]) -> set[str]:
-    """Writes that were begun, and whose outcome is not there."""
-    begun: set[str] = set()
-    for event in map(event_of, entries):
-        if isinstance(event, StepIntent) and event.effect == "write":
-            begun.add(event.step)
-        elif isinstance(event, StepResult):
-            begun.discard(event.step)
-    return begun
-
-
-def test_a_run_that_was_cut_off_anywhere_ends_as_if_it_had_not_been() -> None:
+def test_the_clock_goes_on_from_the_last_event() -> None:
     async def main() -> None:
-        first = World()
-        whole, entries = await recorded(first)
-        for n in range(2, len(entries)):
-            world = World()
-            in_doubt = begun_writes(entries[:n])
-            resolve = {step: heddle.Done("sent a") for step in in_doubt}
-            result = await heddle.resume(
-                "r", world.tools(), journal=cut_after(entries, n), resolve=resolve
-            )
-            assert result.status == "succeeded", n
-            values = [step.value for step in result.steps]
-            assert values == [step.value for step in whole.steps], n
-            past = [event_of(entry) for entry in entries[:n]]
-            done = {event.step for event in past if isinstance(event, StepResult)}
-            assert not {step.id for step in whole.steps if step.id in done} & repeated(world, n)
-            assert set(world.keys) <= set(first.keys)
+        whole, entries = await recorded(PLAN)
+        n = after(entries, ev.StepResult, "2")
+        await asyncio.sleep(1000)
+        result = await heddle.resume("r", World().tools(), journal=cut_after(entries, n))
+        assert result.timing.total_s == whole.timing.total_s == 2
 
     run_virtual(main())
 
 
-def repeated(world: World, n: int) -> set[str]:
-    """The steps whose tools were called."""
-    ids = {"look a": "1", "look b": "2", "send a": "3", "pay b": "4", "twice sent a": "5"}
-    assert len(set(world.calls)) == len(world.calls), n
-    return {ids[call] for call in world.calls}
+# -- writes in doubt -------------------------------------------------------------------------------
+
+
+def cut_in_mid_write(entries: list[Any]) -> MemoryStore:
+    return cut_after(entries, after(entries, ev.StepIntent, "3"))
+
+
+def statuses(result: Any) -> dict[str, str]:
+    return {step.id: step.status for step in result.steps}
 
 
 def test_a_write_whose_outcome_nobody_saw_is_not_repeated() -> None:
     async def main() -> None:
-        _, entries = await recorded(World())
-        n = 1 + next(
-            n for n, entry in enumerate(entries)
-            if isinstance(entry, StepIntent) and entry.step == "3"
-        )  # fmt: skip
+        _, entries = await recorded(PLAN)
         world = World()
-        result = await heddle.resume("r", world.tools(), journal=cut_after(entries, n))
-        assert result.status == "unresolved"
-        assert result.exit_status == 7
+        result = await heddle.resume("r", world.tools(), journal=cut_in_mid_write(entries))
+        assert (result.status, result.exit_status) == ("unresolved", 7)
         assert "send a" not in world.calls
-        assert {step.id: step.status for step in result.steps} == {
+        assert statuses(result) == {
             "1": "done", "2": "done", "3": "unknown", "4": "done", "5": "skipped",
         }  # fmt: skip
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize(
+    ("says", "sent", "third", "fifth"),
+    [
+        (heddle.Done("it was sent"), 0, "done", "it was sentit was sent"),
+        (heddle.NotDone(), 1, "done", "sent asent a"),
+        (heddle.Unsure(), 0, "unknown", None),
+        (ValueError("no connection"), 0, "unknown", None),
+        ("nonsense", 0, "unknown", None),
+    ],
+)
+def test_the_tools_probe_says_what_became_of_it(
+    says: Any, sent: int, third: str, fifth: str | None
+) -> None:
+    async def main() -> None:
+        _, entries = await recorded(PLAN)
+        world = World()
+        world.says = says
+        result = await heddle.resume(
+            "r", world.tools(probed=True), journal=cut_in_mid_write(entries)
+        )
+        assert world.calls.count("send a") == sent
+        assert statuses(result)["3"] == third
+        assert result.steps[4].value == fifth
+        (intent,) = {e.key for e in result.events if isinstance(e, ev.StepIntent) and e.step == "3"}
+        assert world.probes == [intent]
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("says", [heddle.Done("by hand"), heddle.NotDone(), heddle.Failed("no")])
+def test_a_run_that_ended_unresolved_goes_on_once_somebody_knows(says: Any) -> None:
+    async def main() -> None:
+        _, entries = await recorded(PLAN)
+        store, world = cut_in_mid_write(entries), World()
+        first = await heddle.resume("r", world.tools(), journal=store)
+        assert first.status == "unresolved"
+        same = await heddle.resume("r", world.tools(), journal=store)
+        assert outcome(same) == outcome(first)
+        calls = list(world.calls)
+        result = await heddle.resume("r", world.tools(), journal=store, resolve={"3": says})
+        failed = isinstance(says, heddle.Failed)
+        assert result.status == ("partial" if failed else "succeeded")
+        assert statuses(result)["5"] == ("skipped" if failed else "done")
+        new = world.calls[len(calls) :]
+        assert new.count("send a") == isinstance(says, heddle.NotDone)
+        assert not [call for call in new if call.startswith("look")]
+        (by,) = [event.by for event in result.events if isinstance(event, ev.UnknownResolved)]
+        assert by == "human"
+        assert outcome(await heddle.resume("r", [], journal=store)) == outcome(result)
+
+    run_virtual(main())
+
+
+def test_one_element_of_a_map_may_be_in_doubt_and_be_resolved() -> None:
+    async def main() -> None:
+        whole, entries = await recorded(PLANS["maps that follow each other"])
+        n = after(entries, ev.StepIntent, "3")
+        store = cut_after(entries, n)
+        first = await heddle.resume("r", World().tools(), journal=store)
+        assert (first.status, statuses(first)["3"]) == ("unresolved", "unknown")
+        world = World()
+        result = await heddle.resume(
+            "r", world.tools(), journal=store, resolve={"3[0]": heddle.Done("sent a0")}
+        )
+        assert outcome(result) == outcome(whole)
+        assert world.calls == []
+        assert list(world.keys.values()) == ["sent a0"]
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [("1", "it is done"), ("9", "there is no such step"), ("3[0]", "element 0 of step 3")],
+)
+def test_what_is_not_in_doubt_cannot_be_resolved(name: str, says: str) -> None:
+    async def main() -> None:
+        _, entries = await recorded(PLAN)
+        world = World()
+        with pytest.raises(JournalError, match=says) as caught:
+            await heddle.resume(
+                "r", world.tools(), journal=cut_in_mid_write(entries),
+                resolve={name: heddle.NotDone()},
+            )  # fmt: skip
+        assert (caught.value.code, caught.value.hint) == ("not-unknown", "in doubt: 3")
+        assert not world.calls
+
+    run_virtual(main())
+
+
+def test_a_name_of_no_step_is_refused() -> None:
+    with pytest.raises(ConfigError, match="names no step"):
+        run_virtual(heddle.resume("r", journal=MemoryStore(), resolve={"3[x": heddle.NotDone()}))
+
+
+# -- interrupted -----------------------------------------------------------------------------------
+
+
+def test_a_run_that_was_interrupted_is_gone_on_with() -> None:
+    async def main() -> None:
+        whole, _ = await recorded(PLAN)
+        store, world = MemoryStore(), World()
+        run = asyncio.create_task(heddle.execute(PLAN, world.tools(), journal=store, run_id="r"))
+        await asyncio.sleep(0.5)
+        run.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await run
+        result = await heddle.resume("r", world.tools(), journal=store)
+        assert outcome(result) == outcome(whole)
+
+    run_virtual(main())
+
+
+def test_a_write_that_was_interrupted_is_in_doubt() -> None:
+    async def main() -> None:
+        whole, _ = await recorded(PLAN)
+        store, world = MemoryStore(), World()
+        run = asyncio.create_task(heddle.execute(PLAN, world.tools(), journal=store, run_id="r"))
+        await asyncio.sleep(1.5)
+        run.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await run
+        assert world.calls.count("send a") == 1
+        result = await heddle.resume("r", world.tools(), journal=store)
+        assert (result.status, statuses(result)["3"]) == ("unresolved", "unknown")
+        result = await heddle.resume(
+            "r", world.tools(), journal=store, resolve={"3": heddle.Done("sent a")}
+        )
+        assert outcome(result) == outcome(whole)
+        assert world.calls.count("send a") == 1
+
+    run_virtual(main())
+
+
+# -- who may go on, and with what ------------------------------------------------------------------
+
+
+def test_a_run_whose_process_is_alive_is_refused() -> None:
+    async def main() -> None:
+        store, world = MemoryStore(), World()
+        run = asyncio.create_task(heddle.execute(PLAN, world.tools(), journal=store, run_id="r"))
+        await asyncio.sleep(0.5)
+        with pytest.raises(JournalError) as caught:
+            await heddle.resume("r", world.tools(), journal=store)
+        assert caught.value.code == "run-leased"
+        assert (await run).status == "succeeded"
+
+    run_virtual(main())
+
+
+def test_of_two_that_resume_at_once_one_is_refused() -> None:
+    async def main() -> None:
+        whole, entries = await recorded(PLAN)
+        store, world = cut_after(entries, 5), World()
+        both = [heddle.resume("r", world.tools(), journal=store) for _ in range(2)]
+        one, other = await asyncio.gather(*both, return_exceptions=True)
+        assert outcome(one) == outcome(whole)
+        assert isinstance(other, JournalError)
+        assert other.code == "run-leased"
+
+    run_virtual(main())
+
+
+def test_a_process_that_lost_the_run_calls_nothing_more() -> None:
+    async def main() -> None:
+        store, world = MemoryStore(), World()
+        run = asyncio.create_task(heddle.execute(PLAN, world.tools(), journal=store, run_id="r"))
+        await asyncio.sleep(0.5)
+        store.die("r")
+        await store.lease("r", "another", 30)
+        result = await run
+        assert (result.status, result.error.code) == ("failed", "lease-lost")
+        assert not [call for call in world.calls if call.startswith("send")]
+        assert not world.keys
+
+    run_virtual(main())
+
+
+def test_other_tools_are_refused_by_name() -> None:
+    async def main() -> None:
+        _, entries = await recorded(PLAN)
+
+        @heddle.tool(effect="read")
+        async def send(what: str) -> str:
+            return what
+
+        tools = [tool for tool in World().tools() if tool.spec.name not in ("send", "pay")]
+        with pytest.raises(JournalError, match=r"send \(changed\), pay \(missing\)") as caught:
+            await heddle.resume("r", [*tools, send], journal=cut_after(entries, 12))
+        assert caught.value.code == "tools-changed"
+
+    run_virtual(main())
+
+
+def test_a_tool_that_was_not_begun_may_change_if_that_is_allowed() -> None:
+    async def main() -> None:
+        _, entries = await recorded(PLAN)
+
+        @heddle.tool(effect="pure")
+        async def twice(what: str) -> str:
+            """Another description."""
+            return what * 3
+
+        tools = [*(tool for tool in World().tools() if tool.spec.name != "twice"), twice]
+        n = after(entries, ev.StepResult, "3")
+        result = await heddle.resume(
+            "r", tools, journal=cut_after(entries, n), allow_tool_change=True
+        )
+        assert result.steps[4].value == "sent a" * 3
+        late = cut_after(entries, after(entries, ev.StepStarted, "5"))
+        with pytest.raises(JournalError) as caught:
+            await heddle.resume("r", tools, journal=late, allow_tool_change=True)
+        assert caught.value.code == "tools-changed"
+
+    run_virtual(main())
+
+
+def test_a_run_that_is_not_there_and_one_that_was_never_written() -> None:
+    async def main() -> None:
+        store = MemoryStore()
+        with pytest.raises(JournalError) as caught:
+            await heddle.resume("r", journal=store)
+        assert caught.value.code == "run-unknown"
+        await store.create("r", "", "somebody", 30)
+        store.die("r")
+        with pytest.raises(JournalError) as caught:
+            await heddle.resume("r", journal=store)
+        assert caught.value.code == "run-empty"
+
+    run_virtual(main())
+
+
+def test_a_plan_that_was_approved_is_not_asked_about_again() -> None:
+    async def main() -> None:
+        asked: list[str] = []
+
+        def approve(plan: Any, effects: Any) -> bool:
+            asked.append("asked")
+            return True
+
+        whole, entries = await recorded(PLAN, approve=approve)
+        n = next(
+            n for n, entry in enumerate(entries, 1) if isinstance(event_of(entry), ev.Approval)
+        )
+        with pytest.raises(ConfigError) as caught:
+            await heddle.resume("r", World().tools(), journal=cut_after(entries, n))
+        assert caught.value.code == "no-approver"
+        result = await heddle.resume(
+            "r", World().tools(), journal=cut_after(entries, n), approve=approve
+        )
+        assert outcome(result) == outcome(whole)
+        assert len(asked) == 1
+        await heddle.resume(
+            "r", World().tools(), journal=cut_after(entries, n - 1), approve=approve
+        )
+        assert len(asked) == 2
 
     run_virtual(main())

@@ -9,24 +9,31 @@ None is ever repeated because it is in doubt. A call that may be repeated (`pure
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+import asyncio
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
+from heddle.engine.calls import CurrentCall, calling
 from heddle.engine.events import StepUnknown, UnknownResolved
-from heddle.tools.probes import Done, Failed, NotDone
+from heddle.tools.probes import Done, Failed, NotDone, Unsure
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
-    from heddle.engine.events import Status
+    from heddle.engine.attempts import Attempts
+    from heddle.engine.events import Status, StepIntent
     from heddle.engine.log import EventLog
     from heddle.engine.node import Node
     from heddle.engine.past import Outcome, Past, Place
     from heddle.tools.probes import Resolution
 
-__all__ = ["CUT_OFF", "Doubts", "Owner"]
+__all__ = ["CUT_OFF", "Doubts", "Owner", "Probe"]
 
 CUT_OFF = "cut-off"
 """Code of a write that was under way when its process died."""
+
+
+Probe: TypeAlias = "Callable[[str, dict[str, Any]], Awaitable[Any] | None]"
+"""Given a tool and its arguments: what became of the call; None where it cannot say."""
 
 
 class Owner(Protocol):
@@ -44,6 +51,10 @@ class Owner(Protocol):
         """Its last attempt has come out so, and only its end is not written down."""
         ...
 
+    def begin(self, node: Node) -> None:
+        """It has not happened: it stands in the queue again."""
+        ...
+
     def given_up(self, node: Node, status: Status, code: str, message: str) -> None:
         """Nobody knows."""
         ...
@@ -56,16 +67,30 @@ class Doubts:
         past: what its journal remembers.
         log: takes the events.
         owner: ends the steps.
+        attempts: knows how long a call may take.
+        probe: asks a tool what became of a call, if it can say; see `LocalExecutor.probe`.
+        args: filled arguments of a step, or of an element.
         resolved: what a person says, by place.
     """
 
     def __init__(
-        self, past: Past, log: EventLog, owner: Owner, resolved: Mapping[Place, Resolution]
+        self,
+        past: Past,
+        log: EventLog,
+        owner: Owner,
+        attempts: Attempts,
+        probe: Probe,
+        args: Callable[[Node], dict[str, Any]],
+        resolved: Mapping[Place, Resolution],
     ) -> None:
         self._past = past
         self._log = log
         self._owner = owner
-        self._resolved = resolved
+        self._attempts = attempts
+        self._probe = probe
+        self._args = args
+        self._resolved = dict(resolved)
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def take(self, node: Node) -> bool:
         """Whether a step that is ready must not simply begin; it is then taken care of."""
@@ -78,24 +103,70 @@ class Doubts:
         intent = self._past.doubtful.pop(place, None)
         if intent is None or intent.effect != "write":
             return False
-        node.begun = True
-        resolution = self._resolved.get(place)
-        if resolution is None:
-            self._owner.given_up(node, "unknown", CUT_OFF, "nobody saw what came of it")
-            return True
-        self._log.emit(StepUnknown(self._log.now(), node.id, node.attempt, CUT_OFF, node.element))
-        return self._resolve(node, resolution, "human")
+        node.status, node.begun = "running", True
+        resolution = self._resolved.pop(place, None)
+        if resolution is not None:
+            self._resolve(node, resolution, "human")
+        else:
+            self._ask(node, intent)
+        return True
 
-    def _resolve(self, node: Node, resolution: Resolution, by: str) -> bool:
-        """Whether that ends the step."""
+    def _ask(self, node: Node, intent: StepIntent) -> None:
+        """Ask the tool, if it can say."""
+        step = node.step
+        assert step is not None
+        call = CurrentCall(intent.key, intent.origin.run, node.id, node.element, node.attempt, None)
+        calling.set(call)
+        asked = self._probe(step.tool, self._args(node))
+        calling.set(None)
+        if asked is None:
+            self._give_up(node, "nobody saw what came of it")
+            return
+        node.task = asyncio.get_running_loop().create_task(self._hear(node, asked, call))
+        self._tasks.add(node.task)
+        node.task.add_done_callback(self._tasks.discard)
+
+    async def _hear(self, node: Node, asked: Awaitable[Any], call: CurrentCall) -> None:
+        calling.set(call)
+        try:
+            async with asyncio.timeout(self._attempts.seconds(node.step)):  # type: ignore[arg-type]
+                said = await asked
+        except Exception as error:  # whatever a probe raises, it does not say
+            said, why = Unsure(), f"its probe failed: {type(error).__name__}"
+        else:
+            why = "its probe cannot say what came of it"
+        if node.status == "running":
+            node.task = None
+            if isinstance(said, (Done, NotDone, Failed)):
+                self._resolve(node, said, "probe")
+            else:
+                self._give_up(node, why)
+        self._attempts.pump_soon()
+
+    def _give_up(self, node: Node, why: str) -> None:
+        self._owner.given_up(node, "unknown", CUT_OFF, why)
+
+    def _resolve(self, node: Node, resolution: Resolution, by: str) -> None:
+        if isinstance(resolution, Unsure):
+            self._give_up(node, "nobody can say what came of it")
+            return
+        now, element = self._log.now(), node.element
+        self._log.emit(StepUnknown(now, node.id, node.attempt, CUT_OFF, element))
         outcome = _OUTCOMES[type(resolution)]
-        self._log.emit(UnknownResolved(self._log.now(), node.id, by, outcome, node.element))
+        self._log.emit(UnknownResolved(now, node.id, by, outcome, element))
         if isinstance(resolution, Done):
             self._owner.known(node, resolution.value)
         elif isinstance(resolution, Failed):
             message = resolution.reason or "it was said to have failed"
             self._owner.ruled_out(node, "resolved-failed", message)
-        return not isinstance(resolution, NotDone)
+        else:
+            node.status, node.begun = "ready", False
+            self._owner.begin(node)
+
+    async def close(self) -> None:
+        """Wait for probes that were given up; they stop at once."""
+        if self._tasks:
+            await asyncio.wait(self._tasks)
 
 
 _OUTCOMES: dict[type[Any], str] = {Done: "done", NotDone: "not-done", Failed: "failed"}

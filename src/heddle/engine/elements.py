@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from heddle.engine.events import ElementEnded, Status
     from heddle.engine.state import StepState
 
-__all__ = ["HARMLESS", "ItemFault", "MapState", "critical_ends"]
+__all__ = ["HARMLESS", "INTERRUPTED", "ItemFault", "MapState", "critical_ends"]
+
+INTERRUPTED = "interrupted"
+"""Code of what ends because the run is stopped, and which has not ended for whoever resumes it."""
 
 HARMLESS = frozenset(("guard-false", "upstream-skipped"))
 """Codes of elements that have no value because the plan said so."""
@@ -34,8 +37,8 @@ class ItemFault(NamedTuple):
 
     @property
     def reopens(self) -> bool:
-        """Whether it is open again once what was unknown is to be resolved."""
-        return self.status == "unknown" or self.code == "upstream-unknown"
+        """Whether it is open again with its map: unknown, skipped for that, or interrupted."""
+        return self.status == "unknown" or self.code in ("upstream-unknown", INTERRUPTED)
 
 
 @dataclass(slots=True)

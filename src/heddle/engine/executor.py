@@ -89,6 +89,19 @@ class LocalExecutor:
             self._workers = Workers(self._processes)
         return self._workers.call(home, args)
 
+    def probe(self, tool: str, args: dict[str, Any]) -> Awaitable[Any] | None:
+        """What became of a call, as its tool's probe says; None if the tool has none.
+
+        Args:
+            tool: the name of a tool.
+            args: the call's arguments, by name.
+        """
+        found = self._tools[tool]
+        if found.probe is None:
+            return None
+        ask = found.probe
+        return ask.invoke(args) if not ask.blocking else self.threads.run(ask.invoke, args)
+
     def close(self) -> None:
         """Let the threads end, and end the processes."""
         self.threads.shutdown()

@@ -12,6 +12,7 @@ from heddle.plan.ir import Choose, Input, Item, Ref, nodes_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from heddle.engine.map_run import Element
     from heddle.engine.node import Node
     from heddle.plan.ir import Step, Value
 
@@ -72,6 +73,13 @@ class Lookup:
             return self.item_part(item, node) if type(node) is Item else self.look(node)
 
         return {name: fill(value, look) for name, value in step.args.items()}
+
+    def args_of(self, node: Node) -> dict[str, Any]:
+        """The filled arguments of a node, be it a step or an element; see `fill`."""
+        assert node.step is not None
+        if node.element is None:
+            return self.fill(node.step)
+        return self.fill_element(node.step, cast("Element", node).item)
 
     def item_part(self, item: Any, node: Ref | Input | Item) -> Any:
         """What `$item` stands for, as a fresh copy.

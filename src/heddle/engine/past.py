@@ -19,7 +19,7 @@ from heddle.engine.retold import plans_of
 from heddle.engine.state import RunState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from heddle.engine.events import Entry, Event, Status
     from heddle.engine.state import StepState
@@ -53,6 +53,8 @@ class Past:
         attempts: by place, the number of the last attempt.
         doubtful: attempts of effects that have no outcome, by place: it is not known whether they
             have happened.
+        unknown: writes whose step, or element, has ended as unknown, by place: their last attempts.
+        reopened: steps whose end is taken back, so that they can be gone on with.
         ending: by place, how the last attempt came out, where only the event is lost that says that
             the step, or the element, is over.
         given: by map, the elements that have a value.
@@ -69,6 +71,8 @@ class Past:
         self.created: ev.RunCreated | None = None
         self.attempts: dict[Place, int] = {}
         self.doubtful: dict[Place, ev.StepIntent] = {}
+        self.unknown: dict[Place, ev.StepIntent] = {}
+        self.reopened: list[str] = []
         self.ending: dict[Place, Outcome] = {}
         self.given: dict[str, set[int]] = {}
         self.nested: dict[Place, int] = {}
@@ -115,6 +119,20 @@ class Past:
         if self._plans is None:
             self._plans = {plan.round: plan for plan in plans_of(self.events)}
         return self._plans[round]
+
+    def doubt(self, place: Place) -> None:
+        """A write that is unknown is in doubt again: somebody may say what became of it."""
+        self.ending.pop(place, None)
+        self.doubtful[place] = self.unknown.pop(place)
+
+    def reopen(self, ids: Sequence[str]) -> None:
+        """Take back how these steps ended; their writes are in doubt again."""
+        again = set(ids)
+        for place in [place for place in self.unknown if place[0] in again]:
+            self.doubt(place)
+        for id in ids:
+            self.state.apply(ev.StepReopened(self.last_s, id))
+        self.reopened += ids
 
     @property
     def events(self) -> list[Event]:
@@ -181,6 +199,7 @@ def _approval(past: Past, event: ev.Approval) -> None:
 
 def _intended(past: Past, event: ev.StepIntent) -> None:
     _started(past, event)
+    past.unknown.pop((event.step, event.element), None)
     past.doubtful[event.step, event.element] = event
 
 
@@ -199,6 +218,7 @@ def _result(past: Past, event: ev.StepResult) -> None:
 
 def _late(past: Past, event: ev.LateResult) -> None:
     past.doubtful.pop((event.step, event.element), None)
+    past.unknown.pop((event.step, event.element), None)
     state = past.state.steps[event.step]
     if event.element is not None and state.map and event.element not in state.map.faults:
         past.given.setdefault(event.step, set()).add(event.element)
@@ -212,12 +232,28 @@ def _error(past: Past, event: ev.StepError) -> None:
 
 
 def _unknown(past: Past, event: ev.StepUnknown) -> None:
+    place = event.step, event.element
+    if place in past.doubtful:
+        past.unknown[place] = past.doubtful.pop(place)
     message = past.state.steps[event.step].message
-    past.ending[event.step, event.element] = Outcome("unknown", None, event.reason, message)
+    past.ending[place] = Outcome("unknown", None, event.reason, message)
 
 
 def _resolved(past: Past, event: ev.UnknownResolved) -> None:
-    past.ending.pop((event.step, event.element), None)
+    place = event.step, event.element
+    past.ending.pop(place, None)
+    intent = past.unknown.pop(place, None)
+    if event.outcome == "failed":
+        past.ending[place] = Outcome(
+            "failed", None, "resolved-failed", "it was said to have failed"
+        )
+    elif event.outcome == "done" and intent is not None:
+        past.doubtful[place] = intent  # until its value is there
+
+
+def _reopened(past: Past, event: ev.StepReopened) -> None:
+    for place in [place for place in past.unknown if place[0] == event.step]:
+        past.doubtful[place] = past.unknown.pop(place)
 
 
 def _ended(past: Past, event: ev.StepEnded) -> None:
@@ -247,6 +283,7 @@ _TAKE: dict[type[Event], Callable[[Past, Any], None]] = {
     ev.StepError: _error,
     ev.StepUnknown: _unknown,
     ev.UnknownResolved: _resolved,
+    ev.StepReopened: _reopened,
     ev.StepEnded: _ended,
     ev.ElementEnded: _element_ended,
 }

@@ -12,10 +12,7 @@ if TYPE_CHECKING:
     from heddle.engine.node import Node
     from heddle.engine.past import Past
 
-__all__ = ["INTERRUPTED", "recall", "recall_elements"]
-
-INTERRUPTED = "interrupted"
-"""Code of what ends because the run is stopped, and which has not ended for whoever resumes it."""
+__all__ = ["recall", "recall_elements"]
 
 
 def recall(node: Node, past: Past) -> bool:

@@ -74,6 +74,12 @@ class Replay:
         self._repairs = record.repairs
         self._next = 0
 
+    def ask_last_again(self) -> None:
+        """Forget what was said after the last plan: more is known of it now than was then."""
+        while self._marks and not self._marks[-1].closed:
+            self._marks.pop()
+        self._kept.clear()
+
     # -- looking ---------------------------------------------------------------------------------
 
     @property

@@ -17,6 +17,7 @@ from heddle.engine.journal.writer import LEASE_S
 from heddle.engine.keeping import kept_on, store_at
 from heddle.engine.log import EventLog
 from heddle.engine.past import Past
+from heddle.engine.reopening import refuse_known, to_reopen
 from heddle.engine.retold import retold
 from heddle.engine.settings import limits_of, plan_in, tool_hashes
 from heddle.engine.workshop import Workshop, specs_of
@@ -101,7 +102,7 @@ async def resume(
 
     return await go_on(
         run_id, journal, "plan", wire, run, log or EventLog(), asked=approve is not None,
-        changes=allow_tool_change,
+        changes=allow_tool_change, resolve=resolve,
     )  # fmt: skip
 
 
@@ -115,6 +116,7 @@ async def go_on(
     *,
     asked: bool,
     changes: bool,
+    resolve: Mapping[str, Resolution] | None,
 ) -> RunResult:
     """Go on with a run of any kind.
 
@@ -127,14 +129,17 @@ async def go_on(
         log: takes the events.
         asked: whether there is somebody who approves.
         changes: whether tools may differ, but for those of steps that have been begun.
+        resolve: what became of writes that are unknown, by step.
 
     Raises:
-        ConfigError: `no-approver`; what `wire` says.
+        ConfigError: `no-approver`, `bad-resolution`; what `wire` says.
         JournalError: see `resume`.
     """
+    places = places_of(resolve or {})
     async with store_at(place) as store:
         past, head = await remember(store, run_id)
-        if past.state.finished is not None:
+        finished = past.state.finished
+        if finished is not None and not (resolve or finished.status == "unresolved"):
             return retold(past.events)
         lease = await store.lease(run_id, this_process(), LEASE_S)
         try:
@@ -145,12 +150,35 @@ async def go_on(
             log.recall(past.entries, past.last_s)
             workshop = wire(past, log)
             _refuse_others(created, past, workshop, changes=changes)
+            open_again = _reopen(past, workshop, places)
         except BaseException:
             await store.release(lease)
             raise
+        if past.state.finished is not None and not open_again:
+            await store.release(lease)
+            return retold(past.events)
         async with kept_on(workshop, store, lease, head):
             result = await run(workshop, past)
         return workshop.as_kept(result)
+
+
+def _reopen(past: Past, workshop: Workshop, resolved: Mapping[StepPlace, Resolution]) -> list[str]:
+    """Take back what ended only because something was unknown, or was interrupted.
+
+    Raises:
+        JournalError: `not-unknown`.
+    """
+    refuse_known(past, resolved)
+    probed = {name for name, tool in workshop.tools.items() if tool.probe is not None}
+
+    def resolvable(place: StepPlace) -> bool:
+        return place in resolved or past.tool_of(place[0]) in probed
+
+    ids = to_reopen(past, resolvable)
+    for place in [place for place in past.unknown if resolvable(place)]:
+        past.doubt(place)
+    past.reopen(ids)
+    return ids
 
 
 def _begun(past: Past, kind: str) -> RunCreated:

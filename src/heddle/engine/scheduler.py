@@ -27,6 +27,7 @@ from heddle.engine.admission import OVER_BUDGET, Admission
 from heddle.engine.attempts import Attempts
 from heddle.engine.breaker import BreakerSlots
 from heddle.engine.doubts import Doubts
+from heddle.engine.elements import INTERRUPTED
 from heddle.engine.estimates import Estimates
 from heddle.engine.events import (
     ENDED,
@@ -49,7 +50,7 @@ from heddle.engine.map_run import Element, MapRun, follows, streams_over
 from heddle.engine.maps import Maps
 from heddle.engine.node import Ending, Node, edges, has_value, upstream
 from heddle.engine.queue import ReadyQueue
-from heddle.engine.recall import INTERRUPTED, recall
+from heddle.engine.recall import recall
 from heddle.engine.resources import Resources
 from heddle.engine.retrying import Retrying
 from heddle.engine.sharing import Sharing
@@ -130,7 +131,6 @@ class Scheduler:
         self._now = log.now
         self._run_id = run_id
         self._past = past
-        self._doubts = None if past is None else Doubts(past, log, self, resolved or {})
         self._nodes: dict[str, Node] = {}
         self._resources = Resources()
         self._lookup = Lookup(self._nodes, inputs or {})
@@ -148,6 +148,10 @@ class Scheduler:
             limits, log, self._attempts.deadlines, seed, self._go_on, slots.budget
         )
         self._attempts.left_s = self._retrying.left_s
+        self._doubts = None if past is None else Doubts(
+            past, log, self, self._attempts, getattr(executor, "probe", _no_probe),
+            self._lookup.args_of, resolved or {},
+        )  # fmt: skip
         self._maps = Maps(
             self._nodes, log, self._lookup, self._queue, self._attempts, limits.concurrency, self,
             past,
@@ -779,6 +783,8 @@ class Scheduler:
         elif self._unfinished:
             self.cancel("the run is over")
         await self._expansions.close()
+        if self._doubts is not None:
+            await self._doubts.close()
         self.abandoned = await self._attempts.close()
 
     # -- looking -------------------------------------------------------------------------------
@@ -826,6 +832,10 @@ class Scheduler:
             ToolFailed: a path that leads nowhere.
         """
         return self._lookup.render(value)
+
+
+def _no_probe(tool: str, args: dict[str, Any]) -> None:
+    """An executor that cannot ask its tools."""
 
 
 def _told(node: Node, source: Node) -> bool:

@@ -212,7 +212,7 @@ def _created(state: RunState, event: ev.RunCreated) -> None:
 def _leased(state: RunState, _: ev.LeaseTaken) -> None:
     """What was cut off, if anything was: nobody waits for it any more."""
     state.asking.clear()
-    state.finished = None
+    state.finished, state.cancelled = None, ""
     if state.kind != "plan":  # a plan that was handed over is still there
         for round in [round for round in state.rounds if state.is_cut_off(round)]:
             state.forget(round)

@@ -19,6 +19,7 @@ from heddle.engine.events import (
     LeaseTaken,
     RunCreated,
     RunFinished,
+    StepReopened,
 )
 from heddle.engine.executor import LocalExecutor
 from heddle.engine.expanding import Expander
@@ -211,7 +212,10 @@ class Workshop:
     def owned(self, lease: RunLease) -> None:
         """The run is ours from here on: its effects carry the lease's token."""
         self.scheduler.own(lease.token)
-        self.log.emit(LeaseTaken(self.log.now(), lease.owner, lease.token))
+        now = self.log.now()
+        self.log.emit(LeaseTaken(now, lease.owner, lease.token))
+        for id in self.past.reopened if self.past is not None else ():
+            self.log.emit(StepReopened(now, id))
 
     def lose(self, error: HeddleError) -> None:
         """The journal keeps nothing more: no further tool is called."""

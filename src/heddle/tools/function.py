@@ -23,6 +23,7 @@ from heddle.errors import ConfigError
 from heddle.plan.spec import EFFECTS, Effect, ToolSpec
 from heddle.tools.batch import Batch, batch_form
 from heddle.tools.home import Home, home_of
+from heddle.tools.probes import Probe, probe_form
 from heddle.tools.signature import place_of, read_signature
 from heddle.tools.values import Metered, binder, dumper
 
@@ -47,12 +48,13 @@ class Tool:
         invoke: named JSON arguments to a JSON value (blocking) or an awaitable of one, or to a
             `Metered` of one. Raises ToolFailed with code `bad-argument` or `bad-result` for
             values that do not fit, and whatever the function raises.
+        probe: what may be asked about a write whose outcome nobody saw.
         batch: the form that takes many calls at once, if it has one.
         asks: of a tool that asks a model, which one, and its request for some arguments.
         home: of an isolated tool, where its process finds the function.
     """
 
-    __slots__ = ("__wrapped__", "asks", "batch", "blocking", "home", "invoke", "spec")
+    __slots__ = ("__wrapped__", "asks", "batch", "blocking", "home", "invoke", "probe", "spec")
 
     def __init__(
         self,
@@ -66,6 +68,7 @@ class Tool:
         self.blocking = blocking
         self.invoke = invoke
         self.batch: Batch | None = None
+        self.probe: Probe | None = None
         self.asks: tuple[Model, Callable[[dict[str, Any]], Request]] | None = None
         self.home: Home | None = None
         self.__wrapped__ = function
@@ -98,6 +101,7 @@ def tool(
     max_batch: int = 100,
     batch_wait_s: float = 0.0,
     isolate: bool = False,
+    probe: Callable[..., Any] | None = None,
 ) -> Callable[[Callable[..., Any]], Tool]: ...
 def tool(
     function: Callable[..., Any] | None = None,
@@ -116,6 +120,7 @@ def tool(
     max_batch: int = 100,
     batch_wait_s: float = 0.0,
     isolate: bool = False,
+    probe: Callable[..., Any] | None = None,
 ) -> Any:
     """Make a typed function a tool; a decorator, with arguments or without.
 
@@ -138,6 +143,9 @@ def tool(
         batch_wait_s: seconds that a ready call waits for others; 0 for those of the same moment.
         isolate: whether calls are made in a process of their own, which is killed when they are
             cancelled or out of time; for a function at the top of a module.
+        probe: of a `write`, a function of the same arguments that says what became of a call which
+            was cut off: `heddle.Done(value)`, `heddle.NotDone()`, `heddle.Unsure()`; it may ask
+            `heddle.current_call()` for the call's key.
 
     Raises:
         ConfigError: the function cannot be a tool, or a setting cannot be used.
@@ -165,6 +173,7 @@ def tool(
             max_batch=max_batch,
             batch_wait_s=batch_wait_s,
             isolate=isolate,
+            probe=probe,
         )
     named = name if name is not None else str(getattr(function, "__name__", ""))
     check_name(named, place_of(function))
@@ -189,6 +198,8 @@ def tool(
     check_spec(spec, place_of(function))
     bind, dump = binder(named, found.takes), dumper(named, found.gives)
     made = assemble(spec, function, bind, dump)
+    if probe is not None:
+        made.probe = probe_form(probe, spec, bind, dump)
     if batch is not None:
         made.batch = batch_form(batch, named, found, bind, dump)
     if isolate:
