@@ -56,6 +56,11 @@ def engine_rows(quick: bool) -> Iterator[Row]:
     yield Row(
         "CPU per no-op step over the bare loop, median of shapes", middle, 2.0, 1.3, "×", found
     )
+    kept = engine.ratios(
+        n=1_000 if quick else 10_000, repeats=3 if quick else 7, run=engine.run_kept
+    )
+    middle = statistics.median(shape["ratio"] for shape in kept.values())
+    yield Row("the same with a durable journal", middle, 3.5, 2.5, "×", kept)
     grown = engine.growth(large=5_000 if quick else 100_000, repeats=1 if quick else 3)
     yield Row(
         "CPU per step, 100,000 over 1,000 steps, worst shape",

@@ -5,12 +5,17 @@ from __future__ import annotations
 import asyncio
 import gc
 import statistics
+import tempfile
 import time
 import tracemalloc
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.shapes import SHAPES, limit_ready, shape, steps
 from heddle.engine.executor import LocalExecutor
+from heddle.engine.journal.owners import this_process
+from heddle.engine.journal.sqlite import SQLiteStore
+from heddle.engine.journal.writer import LEASE_S, Journal
 from heddle.engine.log import EventLog
 from heddle.engine.scheduler import Scheduler
 from heddle.plan.limits import Limits
@@ -36,9 +41,9 @@ async def _invoke(args: dict[str, Any]) -> int:
 _NOOP = Tool(ToolSpec("noop", effect="pure"), _noop, _invoke, blocking=False)
 
 
-async def run_heddle(plan: list[Step]) -> tuple[Scheduler, EventLog]:
+async def run_heddle(plan: list[Step], log: EventLog | None = None) -> tuple[Scheduler, EventLog]:
     """Run steps with everything on: references, caps, deadlines, events in memory."""
-    log = EventLog()
+    log = log or EventLog()
     executor = LocalExecutor({"noop": _NOOP})
     limits = Limits(concurrency=CAP, step_timeout_s=120.0)
     scheduler = Scheduler({"noop": _NOOP.spec}, executor, log, limits=limits)
@@ -50,6 +55,17 @@ async def run_heddle(plan: list[Step]) -> tuple[Scheduler, EventLog]:
     return scheduler, log
 
 
+async def run_kept(plan: list[Step]) -> None:
+    """The same with a durable journal too, in a new SQLite file; from opening it to closing it."""
+    with tempfile.TemporaryDirectory() as folder:
+        store, log = SQLiteStore(Path(folder) / "journal.db"), EventLog()
+        journal = Journal(log, store, await store.create("r", "", this_process(), LEASE_S))
+        await run_heddle(plan, log)
+        await journal.aclose()
+        await store.aclose()
+        assert journal.error is None
+
+
 def cpu_s(run: Callable[[], Any]) -> float:
     """CPU seconds of this process for one call."""
     gc.collect()
@@ -58,8 +74,13 @@ def cpu_s(run: Callable[[], Any]) -> float:
     return time.process_time() - before
 
 
-def ratios(n: int = 10_000, repeats: int = 7) -> dict[str, dict[str, float]]:
-    """By shape: CPU per step of heddle over the bare loop's, interleaved; the median of pairs."""
+def ratios(
+    n: int = 10_000, repeats: int = 7, run: Callable[[list[Step]], Any] = run_heddle
+) -> dict[str, dict[str, float]]:
+    """By shape: CPU per step of heddle over the bare loop's, interleaved; the median of pairs.
+
+    The CPU is that of the whole process, so that of the thread which has the journal is in it.
+    """
     out: dict[str, dict[str, float]] = {}
     for name in SHAPES:
         parents = shape(name, n)
@@ -67,7 +88,7 @@ def ratios(n: int = 10_000, repeats: int = 7) -> dict[str, dict[str, float]]:
         pairs: list[tuple[float, float]] = []
         for _ in range(repeats):
             bare = cpu_s(lambda: asyncio.run(limit_ready(parents, _noop, CAP)))
-            ours = cpu_s(lambda: asyncio.run(run_heddle(plan)))
+            ours = cpu_s(lambda: asyncio.run(run(plan)))
             pairs.append((ours, bare))
         found = sorted(ours / bare for ours, bare in pairs)
         out[name] = {

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 CAMPAIGNS: dict[str, str] = {
     "kills": "kill -9 of the real program, at random and between effect and record",
     "peers": "the same kills for DBOS and LangGraph, where they are installed",
+    "folding": "how fast a journal is written and read",
     "corruption": "journals that were changed behind heddle's back",
     "databases": "what durability costs, on SQLite and on PostgreSQL",
 }

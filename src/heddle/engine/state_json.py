@@ -15,15 +15,14 @@ True
 
 from __future__ import annotations
 
-import gc
 from array import array
-from contextlib import contextmanager
 from dataclasses import fields
 from functools import partial
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from heddle.engine.elements import ItemFault, MapState
+from heddle.engine.many import many_objects
 from heddle.engine.state import RoundState, RunState, StepState
 from heddle.engine.wire import (
     WireError,
@@ -36,7 +35,7 @@ from heddle.engine.wire import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable
 
     from heddle.engine.wire import Fields
 
@@ -77,7 +76,7 @@ def state_from_json(data: Any) -> RunState | None:
     try:
         if data["fields"] != _ALL:
             return None
-        with _many_objects():
+        with many_objects():
             return _read(data)
     except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
         raise WireError(f"it is no state: {error!r}") from error
@@ -97,18 +96,6 @@ def _read(data: Any) -> RunState:
         if step.map is not None and step.map.values is None:  # pyright: ignore
             step.map.values = step.value  # one list, written once
     return state
-
-
-@contextmanager
-def _many_objects() -> Generator[None]:
-    """Python's garbage collector does not look through what is being made, again and again."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
 
 
 # -- how fields are written ----------------------------------------------------------------------

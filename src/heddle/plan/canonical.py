@@ -61,6 +61,7 @@ __all__ = [
 FORMAT = 1
 NODE_KEYS = frozenset({"$ref", "$item", "$input", "$template", "$choose", "$literal"})
 _STEP_KEYS = frozenset(field.name for field in fields(Step)) - {"origin"}
+_SCALARS = frozenset((str, int, float, bool, type(None)))
 _PLAIN_KEYS = frozenset(("id", "tool", "args", "note"))
 
 
@@ -298,7 +299,10 @@ def step_from_json(data: dict[str, Any], origin: Origin | None = None) -> Step:
     if not isinstance(args, dict):
         raise NodeError("args must be an object", "bad-field")
     if data.keys() <= _PLAIN_KEYS:  # most steps, and there may be a million
-        args = {name: decode(item) for name, item in cast("dict[str, Any]", args).items()}
+        args = {
+            name: item if item.__class__ in _SCALARS else decode(item)
+            for name, item in cast("dict[str, Any]", args).items()
+        }
         note = str(data.get("note", ""))
         return Step(_text(data, "id"), _text(data, "tool"), args, note=note, origin=origin)
     return Step(

@@ -1,0 +1,118 @@
+"""How fast a journal is written and read: records per second, and the fold of a long run.
+
+The run is one plan of layers of no-op steps, as a journal has it: a step's acceptance, then the
+four events that each has. CPU of one process; SQLite's file is on the machine's own disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.reliability.figure import Figure
+from bench.shapes import shape, steps
+from heddle.engine.events import (
+    LeaseTaken,
+    PlanAccepted,
+    PlanProposed,
+    RunCreated,
+    RunFinished,
+    StepAccepted,
+)
+from heddle.engine.journal import writer
+from heddle.engine.journal.owners import this_process
+from heddle.engine.journal.reading import folded, read
+from heddle.engine.journal.sqlite import SQLiteStore
+from heddle.engine.journal.writer import LEASE_S, Journal
+from heddle.engine.log import EventLog
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from heddle.engine.events import Entry
+    from heddle.engine.journal.store import Store
+
+RUN = "r"
+
+
+def figures(*, short: bool, seed: int) -> Iterator[Figure]:
+    """The campaign, for `python -m bench.reliability`."""
+    del seed  # nothing is left to chance
+    found = asyncio.run(_measured(10_000, snapshot=False))
+    yield Figure("records written", found["written_per_s"], 60_000, "/s CPU", at_least=True)
+    yield Figure("records read and verified", found["read_per_s"], None, "/s CPU")
+    yield Figure("fold of 10,000 steps", found["folded_s"] * 1e3, 200, "ms CPU", detail=found)
+    if short:
+        return
+    found = asyncio.run(_measured(1_000_000, snapshot=True))
+    yield Figure("fold of a finished run of a million steps", found["folded_s"], 10, "s CPU")
+    yield Figure("memory at its peak, the run's own events included", found["peak_mb"], None, "MB")
+
+
+async def _measured(n: int, *, snapshot: bool) -> dict[str, float]:
+    with tempfile.TemporaryDirectory() as folder:
+        store = SQLiteStore(Path(folder) / "journal.db")
+        found = await _write(store, n, snapshot=snapshot)
+        gc.collect()
+        if not snapshot:
+            began = time.process_time()
+            async for _ in read(store, RUN):
+                pass
+            found["read_per_s"] = found["events"] / (time.process_time() - began)
+        began = time.process_time()
+        state = await folded(store, RUN)
+        found["folded_s"] = time.process_time() - began
+        assert state.finished is not None
+        assert len(state.steps) == n
+        found["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        await store.aclose()
+    return found
+
+
+async def _write(store: Store, n: int, *, snapshot: bool) -> dict[str, float]:
+    """Keep a run of n steps; how many events it has, and how many were kept in a CPU second."""
+    log = EventLog()
+    journal = Journal(log, store, await store.create(RUN, "", this_process(), LEASE_S))
+    writer.SNAPSHOT_EVENTS = 0 if snapshot else sys.maxsize
+    spent = 0.0
+    for events in _batches(n):
+        for event in events:
+            log.emit(event)
+        began = time.process_time()
+        await log.durable(len(log.events) - 1)
+        spent += time.process_time() - began
+    await journal.aclose()
+    assert journal.error is None
+    return {"events": len(log.events), "written_per_s": len(log.events) / spent}
+
+
+def _batches(n: int) -> Iterator[list[Entry]]:
+    plan = steps(shape("layered", n))
+    yield [
+        RunCreated(0.0, RUN, "00", {"kind": "plan"}, {}, {}, "00", "0", 1),
+        LeaseTaken(0.0, "me", 1),
+        PlanProposed(0.0, 1, "json"),
+    ]
+    for first in range(0, n, 1000):
+        some = enumerate(plan[first : first + 1000], first + 1)
+        yield [StepAccepted(1.0 + place / 7, 1, place, step) for place, step in some]
+    yield [PlanAccepted(2.0, 1, "00", n, None, "", "", {})]
+    for first in range(0, n, 1000):
+        yield [event for place in range(first, min(n, first + 1000)) for event in _step(place)]
+    yield [RunFinished(9.0, "succeeded", n, "", "")]
+
+
+def _step(place: int) -> list[Any]:
+    id, at = str(place), 3.0 + place / 7
+    return [
+        (0, at, id),
+        (1, at, id, 1, None),
+        (2, at, id, 1, place, None, None, None, ""),
+        (3, at, id, "done", ""),
+    ]
