@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,17 +20,16 @@ from heddle.engine.journal.reading import _bound, folded, read, snapshot_of
 from heddle.engine.journal.sqlite import SQLiteStore
 from heddle.engine.journal.store import Head, Snapshot
 from heddle.engine.journal.writer import Journal
+from heddle.engine.log import EventLog
 from heddle.engine.record import event_of
 from heddle.engine.state import fold
 from heddle.engine.state_json import state_from_json, state_to_json
-from heddle.engine.wire import WireError
+from heddle.engine.wire import WireError, event_to_json
 from heddle.models.protocol import Usage
 from heddle.plan.ir import Hole, Step
 from heddle.testing.clock import run_virtual
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from heddle.engine.events import Event
 
 OVER = RunFinished(99.0, "partial", {"b": [1.5, "é"], "a": None}, "tool-failed", "no")
@@ -200,3 +200,23 @@ def test_damage_behind_a_snapshot_is_refused(tmp_path: Path) -> None:
         await store.aclose()
 
     run_virtual(main())
+
+
+def test_a_journal_can_be_read_without_heddle(tmp_path: Path) -> None:
+    """By the program that the documents show."""
+    page = (Path(__file__).parents[2] / "docs" / "journal.md").read_text("utf-8")
+    names: dict[str, Any] = {}
+    exec(page.split("```python\n")[1].split("```")[0], names)
+    big = {"text": "é" * 40_000}
+
+    async def main() -> list[Any]:
+        store, log = SQLiteStore(tmp_path / "j.db"), EventLog()
+        journal = Journal(log, store, await store.create("r", "", "me", 1e9))
+        log.emit((2, 1.0, "1", 1, big, None, None, None, ""))
+        log.emit(OVER._replace(answer=big))
+        await journal.aclose()
+        await store.aclose()
+        return list(log.events)
+
+    result, over = run_virtual(main())
+    assert list(names["events"](tmp_path / "j.db", "r")) == [[2, *result], event_to_json(over)]
