@@ -27,6 +27,7 @@ CAMPAIGNS: dict[str, str] = {
     "peers": "the same kills for DBOS and LangGraph, where they are installed",
     "folding": "how fast a journal is written and read",
     "corruption": "journals that were changed behind heddle's back",
+    "hedging": "the slowest of a hundred calls, with second copies and without",
     "databases": "what durability costs, on SQLite and on PostgreSQL",
 }
 """Every campaign: the name of its module in this package, and what it does in a line."""

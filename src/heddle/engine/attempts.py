@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from heddle.engine.admission import Admission
     from heddle.engine.events import Status
     from heddle.engine.executor import Executor
+    from heddle.engine.hedging import Hedging
     from heddle.engine.log import EventLog
     from heddle.engine.lookup import Lookup
     from heddle.engine.map_run import Element
@@ -96,6 +97,7 @@ class Attempts:
         left_s: seconds that a step has left of its time for all attempts; asked if there is such.
         lease: the token of the run's lease, which effects carry.
         admission: books what calls take; None where nothing bounds it.
+        hedging: makes copies of calls that take long; None where nobody asked for them.
         spare: called when every ready step that finds a slot has one, while `speculating`.
     """
 
@@ -113,6 +115,7 @@ class Attempts:
         self.in_flight = 0
         self.peak = 0
         self.calls = 0
+        self.hedging: Hedging | None = None
         self.spare: Callable[[], None] | None = None
         self.left_s: Callable[[Node, float], float] = lambda node, now: math.inf
         self.speculating = False
@@ -292,6 +295,8 @@ class Attempts:
             seconds = min(seconds or math.inf, self.left_s(node, started))
         if seconds is not None:
             node.deadline = self.deadlines.add(started + seconds, self._expire, node)
+        if self.hedging is not None:
+            self.hedging.watch(node, started)
         return started
 
     async def _intend(self, node: Node, args: Mapping[str, Any]) -> None:
@@ -333,6 +338,8 @@ class Attempts:
         if node.spec.effectful:  # type: ignore[union-attr]  # only steps hold slots
             self._sharing.world_changed()
             calling.set(None)
+        if self.hedging is not None:
+            self.hedging.over(node, answered=not isinstance(ended, BaseException))
         node.task = None
         self.in_flight -= 1
         if node.deadline is not None:
@@ -379,6 +386,8 @@ class Attempts:
 
     def _stop(self, node: Node, task: asyncio.Task[None] | None) -> None:
         """Ask the tool of an attempt that nobody waits for to stop, unless others wait for it."""
+        if self.hedging is not None:
+            self.hedging.over(node, answered=False)
         if (batch := self._together.get(node)) is not None:
             task = None if batch.wanted else batch.task
         if task is not None:
@@ -389,6 +398,18 @@ class Attempts:
     def seconds(self, step: Step) -> float | None:
         """The time that one attempt has; None for any."""
         return step.timeout_s or self._timeouts[step.tool]
+
+    @property
+    def has_room(self) -> bool:
+        """Whether the run has a slot left."""
+        return self.in_flight < self._limits.concurrency
+
+    def outrun(self, node: Node) -> None:
+        """Another call has answered in the place of a step's own, which is stopped."""
+        if node.deadline is not None:
+            self.deadlines.drop(node.deadline)
+            node.deadline = None
+        self._stop(node, node.task)
 
     def lend(self, call: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """A task that holds a slot of the run until `give_back`, or `returned`."""

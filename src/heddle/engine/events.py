@@ -38,6 +38,8 @@ __all__ = [
     "Entry",
     "Event",
     "FindingReported",
+    "HedgeEnded",
+    "HedgeStarted",
     "HoleFilled",
     "HoleOpened",
     "JoinResult",
@@ -447,6 +449,32 @@ class SpeculationEnded(NamedTuple):
     step: str
 
 
+class HedgeStarted(NamedTuple):
+    """A second copy of an attempt's call is made: it has been out for `after_s` seconds.
+
+    Attributes:
+        copy: its number, from 1; an attempt may get more than one.
+    """
+
+    at: float
+    step: str
+    attempt: int
+    element: int | None
+    copy: int
+    after_s: float
+
+
+class HedgeEnded(NamedTuple):
+    """A copy has answered first and given the attempt its value, or nobody waits for it."""
+
+    at: float
+    step: str
+    attempt: int
+    element: int | None
+    copy: int
+    won: bool
+
+
 # -- models and joining --------------------------------------------------------------------------
 
 
@@ -535,6 +563,8 @@ Event: TypeAlias = (
     | ElementEnded
     | SpeculationStarted
     | SpeculationEnded
+    | HedgeStarted
+    | HedgeEnded
     | ModelStarted
     | ModelCall
     | JoinStarted

@@ -156,6 +156,10 @@ class ReadyQueue:
         """Whether a step is parked at one of these gates."""
         return any(self._parked.get(gate) for gate in gates)
 
+    def breaker_open(self, node: Node) -> bool:
+        """Whether a provider that a step needs has failed of late."""
+        return any(self._opens_at(gate) for gate in node.gates)
+
     def _slots_of(self, gate: str) -> tuple[Slots, str]:
         kind, _, name = gate.partition(":")
         return (self._tool_slots if kind == "tool" else self._slots), name

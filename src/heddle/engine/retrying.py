@@ -225,7 +225,7 @@ class Retrying:
                 retryable=True, not_sent=fault.not_sent, retry_after_s=fault.retry_after_s,
             )
         )  # fmt: skip
-        node.status, node.begun = "waiting", False
+        node.status = "waiting"
         if returned:
             self._set_out(node, wakes_s)
         else:
@@ -284,6 +284,7 @@ class Retrying:
         return self.until_s if most_s is None else min(self.until_s, story.began_s + most_s)
 
     def _set_out(self, node: Node, wakes_s: float) -> None:
+        node.begun = False
         node.deadline = self._deadlines.add(wakes_s, self._wake, node)
 
     def _wake(self, node: Node) -> None:

@@ -45,6 +45,7 @@ from heddle.engine.expansions import Expansions
 from heddle.engine.faults import TIMED_OUT, Fault, fault_of, said_of
 from heddle.engine.fill import fresh
 from heddle.engine.gate import Gate
+from heddle.engine.hedging import Hedging
 from heddle.engine.lookup import Lookup, NothingChosen
 from heddle.engine.map_run import Element, MapRun, follows, streams_over
 from heddle.engine.maps import Maps
@@ -135,14 +136,18 @@ class Scheduler:
         self._resources = Resources()
         self._lookup = Lookup(self._nodes, inputs or {})
         slots = BreakerSlots.before(slots or LocalSlots.of(limits, seed))
-        self._queue = ReadyQueue(
-            self._nodes, specs, limits, slots, estimates or Estimates(), self._wake
-        )
+        estimates = estimates or Estimates()
+        self._queue = ReadyQueue(self._nodes, specs, limits, slots, estimates, self._wake)
         self._sharing = Sharing(self._lookup)
         self._queue.followers = self._sharing.followers
         self._attempts = Attempts(
             specs, executor, log, limits, self._queue, self._lookup, self._sharing, self
         )
+        if limits.hedging:
+            self._attempts.hedging = Hedging(
+                log, limits, self._queue, self._lookup, self._attempts, estimates, executor,
+                self.succeeded,
+            )  # fmt: skip
         self._queue.hopeless = self._fail_fast
         self._retrying = Retrying(
             limits, log, self._attempts.deadlines, seed, self._go_on, slots.budget

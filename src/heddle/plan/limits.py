@@ -79,6 +79,10 @@ class Limits:
         worker_processes: processes for tools that are isolated, started when they are needed.
         speculation: whether a `pure` or `read` call may be begun before its step's guard is known.
             Off, because a guard is a promise: `if consent: look_up(person)` looks up nobody before.
+        hedging: whether a `pure` or `read` call that takes unusually long gets a second copy, two
+            of a hundred calls at most. Off, because a copy is a call that the plan did not ask for
+            and that somebody pays for; it pays where a fan-out waits for the slowest of many.
+        hedging_models: whether that holds for tools that ask models as well.
         grace_s: seconds that a cancelled tool may take to clean up before it is left behind.
     """
 
@@ -123,6 +127,8 @@ class Limits:
     sync_threads: int = 64
     worker_processes: int = 8
     speculation: bool = False
+    hedging: bool = False
+    hedging_models: bool = False
     grace_s: float = 2.0
 
     def __post_init__(self) -> None:
