@@ -29,6 +29,8 @@ CAMPAIGNS: dict[str, str] = {
     "corruption": "journals that were changed behind heddle's back",
     "hedging": "the slowest of a hundred calls, with second copies and without",
     "databases": "what durability costs, on SQLite and on PostgreSQL",
+    "storm": "a provider that refuses and halves its allowance, in virtual time",
+    "sharing": "processes that share one allowance, against a real server that counts",
 }
 """Every campaign: the name of its module in this package, and what it does in a line."""
 
