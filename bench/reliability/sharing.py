@@ -58,17 +58,18 @@ def figures(*, short: bool, seed: int) -> Iterator[Figure]:
 async def _measure(path: Path, windows: int) -> tuple[list[float], int]:
     """When requests arrived, and how many were in work at once."""
     times: list[float] = []
+    first = asyncio.Event()
 
     def reply(_: Any) -> str:
         times.append(time.monotonic())
+        first.set()
         return "ok"
 
     provider = SimulatedProvider(reply, time_to_first_token_s=REPLY_S)
     async with provider:
         command = [sys.executable, "-m", "bench.reliability.sharing", provider.base_url, str(path)]
         children = [await asyncio.create_subprocess_exec(*command) for _ in range(PROCESSES)]
-        while not times:
-            await asyncio.sleep(0.01)
+        await asyncio.wait_for(first.wait(), 30)
         began = times[0]
         await asyncio.sleep(10)
         children[0].send_signal(signal.SIGKILL)

@@ -9,13 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from heddle.models.http_faults import retry_after_s
 from heddle.models.openai import OpenAIModel
 from heddle.models.protocol import Message, Request, ToolCall, Usage
+from heddle.models.quota import quota
 from heddle.models.replay import Row
 from heddle.plan.spec import ToolSpec
 from heddle.testing.chat_request import Prompt, PromptCache
-from heddle.testing.clock import run_virtual
-from heddle.testing.provider import Fault, Reply, SimulatedProvider, _Bucket, pieces_of
+from heddle.testing.limited import ProviderLimits
+from heddle.testing.provider import Fault, Reply, SimulatedProvider, pieces_of
 
 
 def ask(content: str = "hi", **options) -> dict:
@@ -291,16 +293,19 @@ def test_more_requests_than_the_rate_are_refused_with_the_wait():
     assert 25_000 < wait_ms <= 30_000  # two a minute: the next one in half a minute
 
 
-def test_an_allowance_refills_as_time_passes_and_holds_a_minute_s_worth():
-    async def run() -> list[float]:
-        bucket = _Bucket(30)
-        waits = [bucket.take() for _ in range(31)]
-        await asyncio.sleep(waits[-1])
-        waits.append(bucket.take())
-        await asyncio.sleep(3600)
-        return [*waits[29:], *(bucket.take() for _ in range(31))]
+def test_limits_may_change_and_are_told_in_headers():
+    limits = ProviderLimits(2, says=("retry-after", "headers"))
+    provider = SimulatedProvider(rate_limit=limits)
 
-    assert run_virtual(run()) == pytest.approx([0, 2, 0, *[0] * 30, 2])
+    async def run(client: httpx2.AsyncClient) -> list[httpx2.Response]:
+        first = await client.post("/chat/completions", json=ask())
+        limits.change(asyncio.get_running_loop().time(), requests=1)
+        return [first, *[await client.post("/chat/completions", json=ask()) for _ in range(2)]]
+
+    responses = with_client(provider, run)
+    assert [response.status_code for response in responses] == [200, 200, 429]
+    assert [quota(response.headers).requests.per_minute for response in responses] == [2, 1, 1]
+    assert 0 < retry_after_s(responses[2].headers) <= 60
 
 
 def test_faults_strike_in_order_and_then_no_more():

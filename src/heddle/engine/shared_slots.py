@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from heddle.engine.allowances.store import AllowanceStore
     from heddle.engine.slots import Lease
+    from heddle.models.quota import Quota
     from heddle.plan.limits import Limits
 
 __all__ = ["SharedSlots"]
@@ -103,6 +104,10 @@ class SharedSlots:
                     self.pass_on(provider)
                 raise
         return lease
+
+    def heard(self, provider: str, quota: Quota) -> None:
+        """A provider has said what its limits are; the others learn it with the next exchange."""
+        self._part(provider).heard(quota)
 
     async def aclose(self) -> None:
         """Give everything back, and let go of the store."""
@@ -226,6 +231,9 @@ class _Part:
         urgent = self._note(now, lease, outcome)
         self._serve(now)
         self._soon(0.0 if urgent else PERMIT_S)
+
+    def heard(self, quota: Quota) -> None:
+        self._report = self._report._replace(quota=quota)
 
     def _note(self, now: float, lease: _SharedLease, outcome: Outcome) -> bool:
         """Remember what a call's end says; whether the others should know at once."""

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping
 
     from heddle.engine.allowances.allowance import Hold
+    from heddle.models.quota import Quota
     from heddle.plan.limits import Limits
 
 __all__ = [
@@ -192,6 +193,11 @@ class LocalSlots:
         """What is known of a provider's allowance; None where nothing bounds it."""
         gate = self._gate(provider)
         return gate and gate.allowance
+
+    def heard(self, provider: str, quota: Quota) -> None:
+        """A provider has said what its limits are."""
+        if self._adaptive and (gate := self._gate(provider)) is not None:
+            gate.allowance.heard(asyncio.get_running_loop().time(), quota)
 
     # -- taking ---------------------------------------------------------------------------------
 

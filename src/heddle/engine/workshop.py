@@ -133,17 +133,18 @@ class Workshop:
         self._until: float | None = None  # loop time at which what runs is ended
         worker = (models or {}).get("worker") or (models or {}).get("")
         self.tools = {**_LANGUAGE, **tools}
+        slots = slots or LocalSlots.of(self.limits, self.seed)
         if worker is not None and LLM_SPEC.name not in self.tools:
-            stall_s = self.limits.stall_timeout_s
             self.tools[LLM_SPEC.name] = llm_tool(
-                worker, stall_timeout_s=stall_s, max_output_tokens=cut_replies_at(self.limits)
+                worker,
+                stall_timeout_s=self.limits.stall_timeout_s,
+                max_output_tokens=cut_replies_at(self.limits),
+                heard=getattr(slots, "heard", None),
             )
         self.specs = specs_of(self.tools)
         if LLM_SPEC.name not in self.tools:
             del self.specs[LLM_SPEC.name]  # nobody to ask: no plan may call it
-        self.slots = BreakerSlots.before(
-            _for_run(slots or LocalSlots.of(self.limits, self.seed), self.limits.weight)
-        )
+        self.slots = BreakerSlots.before(_for_run(slots, self.limits.weight))
         self._own = (
             None
             if executor

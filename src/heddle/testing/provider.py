@@ -19,7 +19,7 @@ import math
 import random
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Literal, Self, TypeAlias, cast
@@ -31,6 +31,7 @@ from heddle.models.replay import Row, found_in
 from heddle.testing.chat_reply import Body, Reply, Turn, pieces_of
 from heddle.testing.chat_request import Prompt, PromptCache, four_characters
 from heddle.testing.http_connection import Connection
+from heddle.testing.limited import ProviderLimits
 
 __all__ = ["Fault", "FaultKind", "Reply", "SimulatedProvider", "pieces_of"]
 
@@ -81,28 +82,6 @@ Faults: TypeAlias = Sequence[Fault | FaultKind | None] | Mapping[Fault | FaultKi
 Choice: TypeAlias = tuple[Fault | FaultKind | None, float]
 
 
-@dataclass(slots=True)
-class _Bucket:
-    """An allowance that refills evenly; it holds one minute's worth."""
-
-    per_minute: float
-    level: float = field(init=False)
-    at: float = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.level, self.at = self.per_minute, asyncio.get_running_loop().time()
-
-    def take(self) -> float:
-        """Take one; 0 if there was one, else the seconds until there will be."""
-        now = asyncio.get_running_loop().time()
-        refilled = self.level + (now - self.at) * self.per_minute / 60
-        self.level, self.at = min(self.per_minute, refilled), now
-        if self.level < 1:
-            return (1 - self.level) * 60 / self.per_minute
-        self.level -= 1
-        return 0.0
-
-
 class SimulatedProvider:
     """An OpenAI-compatible server on loopback, for real sockets and real time.
 
@@ -113,7 +92,8 @@ class SimulatedProvider:
         time_to_first_token_s: seconds before the first piece.
         tokens_per_second: pieces a second after that.
         faults: one a request, in order, None for none; or chances by fault, drawn by `seed`.
-        rate_limit: requests a minute, at most so many at once; more get a real 429.
+        rate_limit: requests a minute, at most so many at once; more get a real 429. Or
+            `ProviderLimits`, which may have tokens as well, change at any time, and tell headers.
         api_key: refuse requests that bring another.
         count: tokens of a text, for the usage: it is given the whole prompt (offered tools,
             messages and their calls: as many characters as `Request.characters`), what of it is
@@ -136,7 +116,7 @@ class SimulatedProvider:
         tokens_per_second: float = math.inf,
         faults: Faults = (),
         seed: int = 0,
-        rate_limit: float | None = None,
+        rate_limit: float | ProviderLimits | None = None,
         api_key: str = "",
         count: Callable[[str], int] = four_characters,
         cache_block: int = 64,
@@ -150,13 +130,13 @@ class SimulatedProvider:
         self._first_s = time_to_first_token_s
         self._rate = tokens_per_second
         self._draw = _drawing(faults, random.Random(seed))
-        self._rate_limit = rate_limit
+        fixed = isinstance(rate_limit, (int, float))
+        self._limits = ProviderLimits(rate_limit) if fixed else rate_limit
         self._api_key = api_key
         self._models = models
         self._count = count
         self._cache = PromptCache(count, cache_block)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._bucket: _Bucket | None = None
         self._server: asyncio.Server | None = None
         self._port = 0
 
@@ -166,7 +146,6 @@ class SimulatedProvider:
         return f"http://127.0.0.1:{self._port}/v1"
 
     async def __aenter__(self) -> Self:
-        self._bucket = _Bucket(self._rate_limit) if self._rate_limit else None
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
         self._port = self._server.sockets[0].getsockname()[1]
         return self
@@ -222,15 +201,25 @@ class SimulatedProvider:
         if self._api_key and given != f"Bearer {self._api_key}":
             echo = f"Incorrect API key provided: {given.removeprefix('Bearer ')}."
             return await connection.send_json(401, _error(echo))
-        if self._bucket is not None and (wait_s := self._bucket.take()):
-            return await connection.send_json(429, _error("slow down"), _wait("ms", wait_s))
+        said: list[tuple[str, str]] = []
+        if self._limits is not None:
+            now = asyncio.get_running_loop().time()
+            wait_s = self._limits.ask(now, self._count(prompt.text))
+            said = [*self._limits.headers(now, wait_s).items()]
+            if wait_s:
+                return await connection.send_json(429, _error("slow down"), said)
         fault = self._draw()
         if fault is not None and await _refused(connection, fault, asked):
             return None
-        await self._reply(connection, asked, prompt, fault)
+        await self._reply(connection, asked, prompt, fault, said)
 
     async def _reply(
-        self, connection: Connection, asked: Body, prompt: Prompt, fault: Fault | None
+        self,
+        connection: Connection,
+        asked: Body,
+        prompt: Prompt,
+        fault: Fault | None,
+        said: list[tuple[str, str]],
     ) -> None:
         try:
             reply = self._next(asked, prompt)
@@ -242,8 +231,8 @@ class SimulatedProvider:
         kind = fault.kind if fault is not None else None
         if not asked.get("stream") or kind == "whole":
             await asyncio.sleep(self._due_s(reply, len(turn.deltas())))
-            return await connection.send_json(200, turn.whole())
-        await connection.begin(200, [("Content-Type", "text/event-stream")])
+            return await connection.send_json(200, turn.whole(), said)
+        await connection.begin(200, [("Content-Type", "text/event-stream"), *said])
         await self._stream(connection, turn, fault, counted=_counted(asked) and kind != "no-usage")
 
     async def _stream(

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from heddle.models.protocol import Message, Model, Request, ToolCall, Usage
+    from heddle.models.quota import Quota
 
 __all__ = ["LLM_SPEC", "llm_messages", "llm_tool"]
 
@@ -62,6 +63,7 @@ def llm_tool(
     name: str = "llm",
     stall_timeout_s: float | None = None,
     max_output_tokens: int | None = None,
+    heard: Callable[[str, Quota], None] | None = None,
 ) -> Tool:
     """A tool that asks a model: `llm(instruction, context=None)`, its text with what it cost.
 
@@ -72,6 +74,7 @@ def llm_tool(
         name: the tool's.
         stall_timeout_s: seconds of silence after which a call fails; None for the model's own.
         max_output_tokens: where its text is cut; None for the provider's own bound.
+        heard: told the name of the model's allowance and what its provider says of that.
 
     Raises:
         ConfigError: the name cannot be a tool's.
@@ -85,7 +88,12 @@ def llm_tool(
             context: results of earlier steps, or other data, to work on.
         """
         request = _request(instruction, context, max_output_tokens)
-        return cast("str", await _ask(model, request, stall_timeout_s))  # Metered
+        try:
+            return cast("str", await _ask(model, request, stall_timeout_s))  # Metered
+        finally:
+            quota: Quota | None = getattr(model, "quota", None)
+            if heard is not None and quota is not None:
+                heard(spec.provider, quota)
 
     from heddle.models.protocol import allowance_of
 
