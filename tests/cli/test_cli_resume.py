@@ -90,6 +90,25 @@ def test_a_write_in_doubt_is_not_repeated_and_somebody_is_asked(shop: Heddle) ->
     assert len(noted(shop)) == len(set(noted(shop))) == 3
 
 
+def test_what_a_person_says_of_a_write_is_its_result(shop: Heddle) -> None:
+    killed(shop)
+    unknown = shop("resume", "last").err.split("--resolve ")[1].split("=")[0]
+    done = shop("resume", "last", "--resolve", f'{unknown}=done:"they got it"')
+    assert done.status == 0
+    assert "they got it" in done.out
+    assert len(noted(shop)) == len(set(noted(shop))) == 3
+    assert shop("audit", "last").status == 0
+
+
+def test_a_write_that_did_not_happen_is_done_now(shop: Heddle) -> None:
+    killed(shop)
+    unknown = shop("resume", "last").err.split("--resolve ")[1].split("=")[0]
+    done = shop("resume", "last", "--resolve", f"{unknown}=not-done", "--json")
+    assert (done.status, done.json["status"]) == (0, "succeeded")
+    assert len(noted(shop)) == 4
+    assert shop("audit", "last").status == 0
+
+
 def test_a_run_that_is_over_is_not_run_again(shop: Heddle) -> None:
     first = run(shop, "--json")
     assert first.returncode == 0

@@ -194,7 +194,14 @@ def test_a_plan_that_was_denied_and_a_run_that_is_over_begin_nothing() -> None:
 def test_a_write_without_an_outcome_is_unresolved_until_somebody_says() -> None:
     events = sound()
     at = place(events, StepIntent, "2") + 1
-    cut = [*events[:at], ev.StepUnknown(1.0, "2", 1, "process-lost")]
+    cut = [
+        *events[:at],
+        ev.StepUnknown(1.0, "2", 1, "cut-off"),
+        ev.StepError(1.0, "2", 1, "cut-off", "nobody saw what came of it"),
+        ev.StepEnded(1.0, "2", "unknown", "cut-off"),
+    ]
+    assert audit(cut).unresolved == [("2", None)]
+    cut.append(ev.StepReopened(2.0, "2"))
     assert audit(cut).unresolved == [("2", None)]
     said = audit([*cut, ev.UnknownResolved(2.0, "2", "human", "done")])
     assert said.unresolved == []

@@ -89,7 +89,7 @@ def ask(
     asked = options.models(model, planner_model, joiner_model)
 
     caller = journals.caller_of(
-        tool_specs, model=model, planner_model=planner_model, joiner_model=joiner_model
+        tool_specs, yes=yes, model=model, planner_model=planner_model, joiner_model=joiner_model
     )
 
     async def work(log: EventLog, approve: Approve | None) -> RunResult:

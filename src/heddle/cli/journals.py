@@ -90,10 +90,11 @@ def kept_at(place: str | None, *, no_journal: bool) -> str | None:
     return None if no_journal else named(place)
 
 
-def caller_of(tool_specs: Sequence[str], **models: str | None) -> dict[str, Any]:
+def caller_of(tool_specs: Sequence[str], *, yes: bool, **models: str | None) -> dict[str, Any]:
     """What `heddle resume` needs to know of this command line, wherever it is called."""
     tools = [os.path.abspath(spec) if os.path.isfile(spec) else spec for spec in tool_specs]
-    return {"tools": tools, **{name: model for name, model in models.items() if model}}
+    named = {name: model for name, model in models.items() if model}
+    return {"tools": tools, "yes": yes, **named}
 
 
 _PLACES = ("journal-unwritable", "journal-full", "journal-locked", "journal-lost")

@@ -93,6 +93,7 @@ def resume(
     if not (quiet or as_json):
         say(f"going on with run {created.run_id}")
     specs = specs_of({tool.spec.name: tool for tool in tools})
+    yes = yes or caller.get("yes", False)
     result = carry_out(work, specs, limits, quiet=quiet or as_json, yes=yes)
     status = give_result(result, as_json=as_json, quiet=quiet, report=report)
     say_go_on(result, place)

@@ -74,7 +74,7 @@ def run(
         try:
             return await execute(
                 plan, tools, inputs=inputs, model=asked, limits=limits, approve=approve, log=log,
-                journal=kept_at, caller=journals.caller_of(tool_specs, model=model),
+                journal=kept_at, caller=journals.caller_of(tool_specs, yes=yes, model=model),
             )  # fmt: skip
         finally:
             if asked is not None:

@@ -333,6 +333,11 @@ def _close(self: _Auditor, place: Place, *, again: bool = False) -> None:
         known.open, known.again = False, again
 
 
+def _doubt(self: _Auditor, place: Place) -> None:
+    if (known := self.effects.get(place)) is not None:
+        known.open = True
+
+
 def _error(self: _Auditor, event: ev.StepError) -> None:
     _close(self, (event.step, event.element), again=event.not_sent)
 
@@ -344,27 +349,28 @@ def _late(self: _Auditor, event: ev.LateResult) -> None:
 def _resolved(self: _Auditor, event: ev.UnknownResolved) -> None:
     self.found.resolved[event.by] = self.found.resolved.get(event.by, 0) + 1
     _close(self, (event.step, event.element), again=event.outcome == "not-done")
-    if self.ended.get(event.step) == "unknown":
-        del self.ended[event.step]
 
 
 def _unknown(self: _Auditor, event: ev.StepUnknown) -> None:
-    if (known := self.effects.get((event.step, event.element))) is not None:
-        known.open = True
+    _doubt(self, (event.step, event.element))
+
+
+def _reopened(self: _Auditor, event: ev.StepReopened) -> None:
+    self.ended.pop(event.step, None)
 
 
 def _element_ended(self: _Auditor, event: ev.ElementEnded) -> None:
     self.has.add((event.step, event.element))
-    if event.status != "unknown":
-        _close(self, (event.step, event.element))
+    end = _doubt if event.status == "unknown" else _close
+    end(self, (event.step, event.element))
 
 
 def _ended(self: _Auditor, event: ev.StepEnded) -> None:
     if self.ended.get(event.step) == "done":
         self.blame("after-done", event.step, None, "it ended a second time")
     self.ended[event.step] = event.status
-    if event.status != "unknown":
-        _close(self, (event.step, None))
+    end = _doubt if event.status == "unknown" else _close
+    end(self, (event.step, None))
 
 
 _APPLY: dict[type[Event], Callable[[_Auditor, Any], None]] = {
@@ -384,6 +390,7 @@ _APPLY: dict[type[Event], Callable[[_Auditor, Any], None]] = {
     ev.LateResult: _late,
     ev.StepUnknown: _unknown,
     ev.UnknownResolved: _resolved,
+    ev.StepReopened: _reopened,
     ev.ElementEnded: _element_ended,
     ev.StepEnded: _ended,
 }
