@@ -94,3 +94,17 @@ def test_errors_that_nobody_sees_are_kept() -> None:
         loop.close()
     assert len(loop.complaints) == 1
     assert "nobody looks" in loop.complaints[0]
+
+
+def test_what_goes_round_in_one_moment_is_found() -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+
+        def again() -> None:
+            loop.call_soon(again)
+
+        again()
+        await asyncio.sleep(1)
+
+    with pytest.raises(RuntimeError, match="there are always more"):
+        run_seeded(main(), 0)

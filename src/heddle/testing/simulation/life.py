@@ -19,6 +19,9 @@ __all__ = ["Died", "Life"]
 
 T = TypeVar("T")
 
+_MOST_S = 7_200.0
+"""Virtual seconds that a life may take; one that only renews its lease would go on for ever."""
+
 _LAST_TURNS = 100
 """Rounds of cancellation that what is left behind gets."""
 
@@ -83,6 +86,7 @@ class Life:
 
         Raises:
             Died: it did not come to it.
+            RuntimeError: it goes on for ever, or waits for what never comes.
             BaseException: whatever the program raises.
         """
         loop = self._loop
@@ -99,7 +103,11 @@ class Life:
             self._end()
 
     async def _until_over(self, task: asyncio.Task[Any]) -> None:
-        await asyncio.wait((task, self._death), return_when=asyncio.FIRST_COMPLETED)
+        over, _ = await asyncio.wait(
+            (task, self._death), timeout=_MOST_S, return_when=asyncio.FIRST_COMPLETED
+        )
+        if not over:
+            raise RuntimeError(f"the program has not come to its end in {_MOST_S:g} s of its time")
         if not self.dead:
             await asyncio.sleep(0)  # callbacks of what has just ended
             left = asyncio.all_tasks() - {asyncio.current_task(), task}

@@ -40,6 +40,9 @@ __all__ = ["SeededLoop", "run_seeded"]
 
 T = TypeVar("T")
 
+_MOST_TURNS = 200_000
+"""Callbacks that may run without any time passing."""
+
 
 class SeededLoop(VirtualClockLoop):
     """A virtual-time loop that runs what is ready in an order that its seed chooses.
@@ -63,6 +66,7 @@ class SeededLoop(VirtualClockLoop):
         self._queue: deque[asyncio.Handle] = self._ready  # type: ignore[attr-defined]
         self._timers: list[asyncio.TimerHandle] = self._scheduled  # type: ignore[attr-defined]
         self._random = Random(seed)
+        self._moment, self._moment_turns = -1.0, 0
         self._priorities: WeakKeyDictionary[Any, float] | None = None
         if changes is not None:
             self._priorities = WeakKeyDictionary()
@@ -84,12 +88,23 @@ class SeededLoop(VirtualClockLoop):
         self._ring(ready)
         if not ready:
             return
+        self._refuse_to_spin()
         place = self._choose(ready)
         ready[place], ready[0] = ready[0], ready[place]
         handle = ready.popleft()
         if not handle._cancelled:  # type: ignore[attr-defined]
             self.turns += 1
             handle._run()
+
+    def _refuse_to_spin(self) -> None:
+        """Raise if so much happens in one moment that it will never be over."""
+        if self.time() != self._moment:
+            self._moment, self._moment_turns = self.time(), self.turns
+        elif self.turns - self._moment_turns > _MOST_TURNS:
+            raise RuntimeError(
+                f"virtual time stands still at {self.time():g} s: {_MOST_TURNS} callbacks have run "
+                "in that moment, and there are always more"
+            )
 
     def _wait(self, ready: deque[asyncio.Handle]) -> None:
         """Let time pass until the next timer; where a thread works, wait for it in real time."""

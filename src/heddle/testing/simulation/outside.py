@@ -12,7 +12,7 @@ import json
 from collections import Counter
 from dataclasses import dataclass, field
 from random import Random
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import heddle
 from heddle.errors import ModelError, ToolFailed
@@ -157,8 +157,8 @@ class _Line:
         self._dies_at("kill-after-call")
         await self._life.alive()
         await self._answer()
-        if type(value) is dict and self._fires("tool-huge"):
-            value = {**cast("dict[str, Any]", value), "huge": "x" * HUGE_CHARACTERS}
+        if isinstance(_bare(value), dict) and self._fires("tool-huge"):
+            value = {**_bare(value), "huge": "x" * HUGE_CHARACTERS}
         call.gave, call.value = True, _bare(value)
         return value
 
@@ -218,7 +218,7 @@ class _Line:
     async def _be_deaf(self) -> None:
         """Go on for a while, whoever wants it to stop."""
         until = self._life.time() + _DEAF_S
-        while self._life.time() < until and not self._life.dead:
+        while self._life.time() < until - 1e-6 and not self._life.dead:
             try:
                 await asyncio.sleep(until - self._life.time())
             except asyncio.CancelledError:

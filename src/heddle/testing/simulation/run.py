@@ -8,13 +8,14 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import heddle
 from heddle.engine.events import LeaseTaken, StepEnded
 from heddle.engine.journal.reading import read
 from heddle.engine.record import event_of
+from heddle.engine.resuming import remember
 from heddle.errors import JournalError
 from heddle.testing.simulation.faults import NoFaults
 from heddle.testing.simulation.invariants import Evidence, Violation, violations
@@ -24,10 +25,11 @@ from heddle.testing.simulation.scenario import Scenario, scenario_of
 from heddle.testing.simulation.store import SimulatedDisk
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from heddle.engine.events import Event
     from heddle.engine.result import RunResult
+    from heddle.testing.simulation.outside import Call
     from heddle.testing.simulation.store import SimulatedStore
     from heddle.tools.function import Tool
 
@@ -106,7 +108,6 @@ class _Simulation:
         self.complaints: list[str] = []
         self.found: list[Violation] = []
         self.run_id = RUN
-        self.resolve: Mapping[str, Any] | None = None
 
     def run(self) -> Outcome:
         """Live until the run is over; then look at what is left."""
@@ -115,9 +116,6 @@ class _Simulation:
             result = self._live(self.faults)
         again = None
         calls = len(self.outside.calls)
-        if result is not None and result.status == "unresolved" and self.scenario.resolves:
-            result = self._resolved(result)
-            calls = len(self.outside.calls)
         if result is not None:
             second = self._live(NoFaults())
             again = _said(result), second and _said(second)
@@ -132,7 +130,8 @@ class _Simulation:
         store = self.disk.open(life, faults)
         dies_at = 0.7 * number + 0.9 if faults.fires("kill-any-time") else None
         try:
-            return life.run(self._program(store, life, faults), dies_at=dies_at)
+            result = life.run(self._program(store, life, faults), dies_at=dies_at)
+            return result if self._over() else None
         except Died:
             return None
         except (JournalError, asyncio.CancelledError):
@@ -145,6 +144,11 @@ class _Simulation:
             self.disk.outlive(life, power=power)
             self.leaked += life.leaked
             self.complaints += life.complaints
+
+    def _over(self) -> bool:
+        """Whether the journal says that the run is over; nothing else does."""
+        kept = self.disk.runs.get(self.run_id)
+        return kept is not None and kept.row.status != "running"
 
     def _note(self) -> None:
         """Note what the journal holds before a life; a run that never began is begun anew."""
@@ -168,7 +172,8 @@ class _Simulation:
     async def _start(self, store: SimulatedStore, tools: Sequence[Tool]) -> RunResult:
         scenario = self.scenario
         if self.run_id in self.disk.runs:
-            return await heddle.resume(self.run_id, tools, journal=store, resolve=self.resolve)
+            resolve = await self._said_of_doubts(store) if scenario.resolves else None
+            return await heddle.resume(self.run_id, tools, journal=store, resolve=resolve)
         return await heddle.execute(
             scenario.plan, tools, inputs=scenario.inputs, limits=scenario.limits,
             journal=store, run_id=self.run_id, seed=scenario.seed,
@@ -192,9 +197,24 @@ class _Simulation:
         first.exception()
         return await second
 
-    def _resolved(self, result: RunResult) -> RunResult | None:
-        """A person says what became of the writes in doubt, and the run goes on."""
-        return result
+    async def _said_of_doubts(self, store: SimulatedStore) -> dict[str, Any]:
+        """What a person says who looks at the world: which writes in doubt have happened."""
+        past, _ = await remember(store, self.run_id)
+        if past.state.finished is not None:
+            return {}
+        said: dict[str, Any] = {}
+        for (step, element), intent in past.doubtful.items():
+            if intent.effect == "write":
+                name = step if element is None else f"{step}[{element}]"
+                call = self.outside.happened(step, element)
+                said[name] = heddle.NotDone() if call is None else heddle.Done(self._value(call))
+        return said
+
+    def _value(self, call: Call) -> Any:
+        """What a call gave, or would have given, as a person finds it out."""
+        if not call.gave:
+            self.outside.resolved.append(replace(call, gave=True, value="seen by a person"))
+        return self.outside.resolved[-1].value if not call.gave else call.value
 
     def _outcome(
         self, result: RunResult | None, again: tuple[Any, Any] | None, calls: int
@@ -203,8 +223,8 @@ class _Simulation:
         events = self._journal()
         evidence = Evidence(
             events, self.outside, {tool.spec.name: tool.spec for tool in scenario.tools},
-            scenario.inputs, scenario.limits, self.known, self.leaked, self.complaints, again,
-            calls,
+            scenario.inputs, scenario.limits, _survived(self.known), self.leaked,
+            self.complaints, again, calls,
         )  # fmt: skip
         return Outcome(
             seed=scenario.seed,
@@ -229,6 +249,11 @@ class _Simulation:
             return [event_of(entry) async for page in pages for entry in page.entries]
 
         return life.run(reading())
+
+
+def _survived(known: Sequence[int]) -> list[int]:
+    """What a life knew when it began, without what a later loss of power has undone."""
+    return [min(known[life:]) for life in range(len(known))]
 
 
 def _said(result: RunResult) -> Any:

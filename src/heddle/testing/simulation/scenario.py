@@ -67,6 +67,10 @@ def scenario_of(seed: int, size: int | None = None) -> Scenario:
     random = Random(seed)
     plan = random_plan(seed, size)
     slots = random.choice((1, 2, 8))
+    rates = {"q": random.choice((2.0, 60.0))} if random.random() < 0.2 else {}
+    kinds = frozenset(KINDS)
+    if rates:  # allowances are taken before the disk is waited for, so that it moves calls together
+        kinds -= {"disk-slow"}
     return Scenario(
         seed=seed,
         plan=plan,
@@ -75,11 +79,12 @@ def scenario_of(seed: int, size: int | None = None) -> Scenario:
         limits=Limits(
             concurrency=random.choice((1, 2, 5, 64)),
             per_provider={"p": slots} if random.random() < 0.6 else {},
-            requests_per_minute={"q": random.choice((2.0, 60.0))} if random.random() < 0.2 else {},
+            requests_per_minute=rates,
             grace_s=TIMEOUT_S * 5,
             run_timeout_s=None,
             speculation=seed % 3 == 0,
         ),
+        kinds=kinds,
         changes=random.choice((None, None, None, 3)),
         resolves=random.random() < 0.7,
     )
