@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import heddle
 from heddle.plan.dialects import DIALECTS
 from heddle.plan.expression import FUNCTIONS, METHODS
@@ -69,8 +71,9 @@ def test_the_readme_works_from_top_to_bottom_in_an_empty_folder(tmp_path: Path) 
     assert done.stdout.startswith("186.5 ")
 
 
-def test_the_library_page_runs_from_top_to_bottom(tmp_path: Path) -> None:
-    program = "\n".join(blocks(ROOT / "docs" / "python.md", "python"))
+@pytest.mark.parametrize("name", ["python.md", "limits.md"])
+def test_a_page_of_programs_runs_from_top_to_bottom(name: str, tmp_path: Path) -> None:
+    program = "\n".join(blocks(ROOT / "docs" / name, "python"))
     (tmp_path / "page.py").write_text(program)
     done = subprocess.run(
         [sys.executable, "-W", "error", "page.py"],

@@ -254,6 +254,31 @@ def test_a_step_has_one_time_limit_for_all_of_its_attempts() -> None:
     assert loom.state().last_s <= 20.0
 
 
+def test_a_step_that_gets_no_slot_in_time_is_skipped_and_one_that_did_is_not() -> None:
+    flaky = Flaky(takes_s=10.0)
+    limits = Limits(concurrency=1, queue_timeout_s=15.0)
+    steps = [Step(str(n), "f", {"n": n}) for n in range(3)]
+    loom = run(flaky, *steps, Step("4", "f", {"x": Ref("2")}), limits=limits)
+    assert loom.statuses() == {
+        "0": ("done", ""),
+        "1": ("done", ""),
+        "2": ("skipped", "expired"),
+        "4": ("skipped", "upstream-skipped"),
+    }
+
+
+def test_so_is_an_element_of_a_map() -> None:
+    limits = Limits(concurrency=2, queue_timeout_s=15.0)
+    mapped = Step("1", "f", {"x": Item()}, over=Input("list"))
+    loom = run(Flaky(takes_s=20.0), mapped, limits=limits, inputs={"list": [1, 2]})
+    assert loom.statuses() == {"1": ("done", "")}
+    busy = Step("0", "f", {"x": 0})
+    loom = run(Flaky(takes_s=40.0), busy, mapped, limits=limits, inputs={"list": [1, 2]})
+    state = loom.state().steps["1"].map
+    assert state is not None
+    assert [(fault.element, fault.code) for fault in state.failed_items] == [(1, "expired")]
+
+
 # -- meanwhile -----------------------------------------------------------------------------------
 
 

@@ -36,7 +36,7 @@ RunStatus: TypeAlias = Literal[
     "succeeded", "partial", "failed", "rejected", "denied", "cancelled", "unresolved"
 ]
 
-_BUDGETS = frozenset(("deadline", "max-rounds", "over-budget"))
+_BUDGETS = frozenset(("deadline", "expired", "max-rounds", "over-budget"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -403,6 +403,7 @@ def _step_error(step: StepState) -> RunError:
 _HINTS = {
     "timed-out": "give the step or its tool a larger timeout_s, or find out why it hangs",
     "deadline": "raise limits.run_timeout_s (--timeout), or ask for less",
+    "expired": "raise limits.queue_timeout_s, or the limits on what runs at once",
     "breaker-open": "look at the provider's status, or raise limits.run_timeout_s to wait longer",
     "poisoned": "the same failure three times: look at the step's arguments and its tool",
     "over-budget": "raise the limit that begins with budget_ (--max-calls, --max-tokens, "

@@ -20,7 +20,6 @@ Source: list scheduling by critical path (Coffman and Graham 1972); LLMCompiler'
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any, cast
 
 from heddle.engine.admission import OVER_BUDGET, Admission
@@ -57,6 +56,7 @@ from heddle.engine.retrying import Retrying
 from heddle.engine.sharing import Sharing
 from heddle.engine.slots import LocalSlots
 from heddle.engine.speculation import Speculation
+from heddle.engine.unserved import Unserved
 from heddle.engine.waiters import Waiters
 from heddle.errors import ModelError, ToolFailed
 from heddle.plan.ir import MISSING, Item
@@ -148,10 +148,14 @@ class Scheduler:
                 log, limits, self._queue, self._lookup, self._attempts, estimates, executor,
                 self.succeeded,
             )  # fmt: skip
-        self._queue.hopeless = self._fail_fast
         self._retrying = Retrying(
             limits, log, self._attempts.deadlines, seed, self._go_on, slots.budget
         )
+        self._unserved = Unserved(
+            log, self._attempts.deadlines, limits.queue_timeout_s, self._retrying.latest_s,
+            self._end_unserved,
+        )  # fmt: skip
+        self._queue.hopeless = self._unserved.hopeless
         self._attempts.left_s = self._retrying.left_s
         self._doubts = None if past is None else Doubts(
             past, log, self, self._attempts, getattr(executor, "probe", _no_probe),
@@ -441,6 +445,8 @@ class Scheduler:
             self._line_up(node)
 
     def _line_up(self, node: Node) -> None:
+        if self._unserved.patience_s is not None and not node.attempt:
+            self._unserved.lined_up(node, self._unserved.patience_s)
         if node.spec.max_batch > 1:  # type: ignore[union-attr]
             self._attempts.batches.gather(node)
         else:
@@ -535,24 +541,15 @@ class Scheduler:
             )  # fmt: skip
             self._end(node, "failed", code)
 
-    def _fail_fast(self, node: Node, opens_at: float) -> bool:
-        """A step waits for a breaker: if that is of no use before the deadline, it fails."""
-        loop = asyncio.get_running_loop()
-        hopeless = self._now() + opens_at - loop.time() >= self._retrying.latest_s(node)
-        if hopeless:
-            loop.call_soon(self._broke, node)  # not at once: somebody is looking for slots
-        return hopeless
-
-    def _broke(self, node: Node) -> None:
-        if node.status != "ready":
-            return
+    def _end_unserved(self, node: Node, status: Status, code: str, message: str) -> None:
+        """A ready step waits for slots in vain."""
         self._at = self._now()
-        provider = node.spec.provider  # type: ignore[union-attr]  # only steps become ready
-        message = f"{provider} keeps failing, and is not asked again before the run's time is up"
-        if node.element is not None:
-            self._maps.failed(cast("Element", node), "breaker-open", message)
+        if node.element is None:
+            self._settle(Ending(node, status, code, message))
+        elif status == "failed":
+            self._maps.failed(cast("Element", node), code, message)
         else:
-            self._settle(Ending(node, "failed", "breaker-open", message))
+            self._maps.given_up(cast("Element", node), status, code, message)
         self._attempts.pump()
 
     def expired(self, node: Node, code: str, message: str, began_s: float) -> bool:
