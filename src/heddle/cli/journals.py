@@ -228,9 +228,11 @@ def go_on(run: str, status: str, unknown: Iterable[str], place: str | None) -> s
         unknown: see `unknown_places`.
         place: the journal's, if it was said on the command line.
     """
+    from heddle.engine.journal.places import shown
+
     if status not in ("stopped", "unresolved", "cancelled"):
         return ""
-    where = f" --journal {place}" if place else ""
+    where = f" --journal {shown(place)}" if place else ""
     said = "".join(f" --resolve {step}=done|not-done|failed" for step in unknown)
     return f"heddle resume {run}{where}{said}"
 

@@ -34,6 +34,7 @@ COLOURS = {
 @options.as_json
 def runs(place: str | None, limit: int, as_json: bool) -> int:
     """List runs: when, what became of them, how far they are, and how to go on."""
+    from heddle.engine.journal.places import shown
 
     async def work(store: Store) -> list[dict[str, Any]]:
         return [await _run(store, row, place) for row in await store.runs(limit)]
@@ -45,11 +46,11 @@ def runs(place: str | None, limit: int, as_json: bool) -> int:
             raise
         found = []
     if as_json:
-        give_json({"journal": named(place), "runs": found})
+        give_json({"journal": shown(named(place)), "runs": found})
     elif found:
         _say(found)
     else:
-        say(f"no runs are kept at {named(place)}")
+        say(f"no runs are kept at {shown(named(place))}")
     return 0
 
 
@@ -61,7 +62,7 @@ async def _run(store: Store, row: RunRow, place: str | None) -> dict[str, Any]:
     from heddle.cli.journals import unknown_places
     from heddle.engine.state import fold
 
-    shown: dict[str, Any] = {
+    found: dict[str, Any] = {
         "run_id": row.run,
         "status": standing(row),
         "title": row.title,
@@ -74,14 +75,14 @@ async def _run(store: Store, row: RunRow, place: str | None) -> dict[str, Any]:
     try:
         state = fold((await load(store, row)).events)
     except JournalError as error:
-        return shown | {"status": "damaged", "next": error.message}
+        return found | {"status": "damaged", "next": error.message}
     steps = list(state.steps.values())
     unknown = unknown_places(state)
     done = sum(step.status == "done" for step in steps)
-    return shown | {
+    return found | {
         "steps": {"done": done, "total": len(steps)},
         "unknown": unknown,
-        "next": go_on(row.run, shown["status"], unknown, place),
+        "next": go_on(row.run, found["status"], unknown, place),
     }
 
 
