@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -45,3 +46,26 @@ def test_no_file_has_a_name_that_says_nothing() -> None:
         if any(word in path.stem.lower() for word in vague)
     ]
     assert found == []
+
+
+def test_every_task_has_an_owner_and_nobody_gathers() -> None:
+    """A task that nobody refers to may vanish; `gather` leaves others running when one fails."""
+    found: list[str] = []
+    for path in (ROOT / "src").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            loose = isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)
+            name = _called(node.value) if loose else _called(node)  # type: ignore[attr-defined]
+            if name == "gather" or (loose and name in ("create_task", "ensure_future")):
+                found.append(f"{path.relative_to(ROOT)}:{node.lineno}: {name}")  # type: ignore[attr-defined]
+    assert found == []
+
+
+def _called(node: ast.AST) -> str:
+    if not isinstance(node, ast.Call):
+        return ""
+    function = node.func
+    if isinstance(function, ast.Attribute):
+        of = function.value
+        ours = isinstance(of, ast.Name) and of.id == "asyncio"
+        return function.attr if ours or function.attr != "gather" else ""
+    return function.id if isinstance(function, ast.Name) else ""

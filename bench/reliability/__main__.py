@@ -36,6 +36,8 @@ CAMPAIGNS: dict[str, str] = {
     "databases": "what durability costs, on SQLite and on PostgreSQL",
     "storm": "a provider that refuses and halves its allowance, in virtual time",
     "sharing": "processes that share one allowance, against a real server that counts",
+    "budgets": "random plans under random budgets: nothing goes above them",
+    "cancels": "runs that are cancelled at random moments: nothing is left running",
 }
 """Every campaign: the name of its module in this package, and what it does in a line."""
 

@@ -139,7 +139,9 @@ class Campaign:
             asyncio.create_task(self._work(left, started, finished)) for _ in range(concurrency)
         ]
         try:
-            await asyncio.gather(*workers)
+            ended, _ = await asyncio.wait(workers, return_when=asyncio.FIRST_EXCEPTION)
+            for worker in ended:
+                worker.result()
         finally:
             for worker in workers:
                 worker.cancel()
