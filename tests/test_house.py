@@ -55,7 +55,7 @@ def test_every_task_has_an_owner_and_nobody_gathers() -> None:
         for node in ast.walk(ast.parse(path.read_text())):
             loose = isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)
             name = _called(node.value) if loose else _called(node)  # type: ignore[attr-defined]
-            if name == "gather" or (loose and name in ("create_task", "ensure_future")):
+            if name == "gather" or (loose and name):
                 found.append(f"{path.relative_to(ROOT)}:{node.lineno}: {name}")  # type: ignore[attr-defined]
     assert found == []
 
@@ -64,8 +64,10 @@ def _called(node: ast.AST) -> str:
     if not isinstance(node, ast.Call):
         return ""
     function = node.func
-    if isinstance(function, ast.Attribute):
-        of = function.value
-        ours = isinstance(of, ast.Name) and of.id == "asyncio"
-        return function.attr if ours or function.attr != "gather" else ""
-    return function.id if isinstance(function, ast.Name) else ""
+    if not (isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name)):
+        return ""
+    loose = function.value.id in ("asyncio", "loop")  # a TaskGroup keeps its tasks
+    return function.attr if loose and function.attr in _TASKS else ""
+
+
+_TASKS = ("create_task", "ensure_future", "gather")

@@ -21,7 +21,7 @@ import asyncio, pathlib, time
 import heddle
 
 @heddle.tool(effect="read")
-async def nap() -> int:
+async def nap(after: str = "") -> int:
     pathlib.Path("started").touch()
     if pathlib.Path("go").exists():
         return 1
@@ -72,7 +72,7 @@ def begun(heddle: Heddle, plan: str, *args: str) -> subprocess.Popen[str]:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_run_says_so_and_goes_on_where_it_was(heddle: Heddle, number: int) -> None:
-    process = begun(heddle, "1. note(1)\n2. nap()\n3. note($2)")
+    process = begun(heddle, "1. note(1)\n2. nap($1)\n3. note($2)")
     process.send_signal(number)
     out, err = process.communicate(timeout=PATIENCE_S)
     stopped = json.loads(out)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
+import signal
 import sys
 import threading
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Coroutine, Generator
+    from types import FrameType
 
     Given = TypeVar("Given")
 
@@ -28,20 +30,29 @@ def run_loop(main: Coroutine[Any, Any, Given]) -> Given:
     """What the coroutine gives.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C. The first cancels the coroutine and waits for it, the second
-            does not wait.
+        KeyboardInterrupt: Ctrl-C, or SIGTERM. The first cancels the coroutine and waits for it, the
+            second does not wait.
         BaseException: what the coroutine raised.
     """
     import asyncio
 
     runner = asyncio.Runner()
+    before = signal.signal(signal.SIGTERM, _as_interrupt)
     try:
         return runner.run(main)
     finally:
+        signal.signal(signal.SIGTERM, before)
         if asyncio.all_tasks(runner.get_loop()) or _foreign_threads():
             _left.append(runner)
         else:
             runner.close()
+
+
+def _as_interrupt(number: int, frame: FrameType | None) -> None:
+    """Whoever asks the process to end is answered as Ctrl-C is, whatever that does now."""
+    interrupt = signal.getsignal(signal.SIGINT)
+    if callable(interrupt):
+        interrupt(signal.SIGINT, frame)
 
 
 @contextlib.contextmanager

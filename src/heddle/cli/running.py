@@ -8,6 +8,8 @@ from heddle.cli.approval import approver
 from heddle.cli.faults import INTERRUPTED
 from heddle.cli.live import view_of
 from heddle.cli.loop import results_only, run_loop
+from heddle.cli.screen import say
+from heddle.engine.events import CallAbandoned
 from heddle.engine.log import EventLog
 from heddle.engine.result import RunError, RunResult, batched, result_of
 from heddle.engine.state import fold
@@ -52,6 +54,20 @@ def carry_out(
             return run_loop(view.watch(log, work(log, approve)))
     except KeyboardInterrupt:
         return _interrupted(log, specs, limits)
+    finally:
+        _say_left_behind(log)
+
+
+def _say_left_behind(log: EventLog) -> None:
+    """The tools whose calls still go on: they end with the process."""
+    left = [event for event in log.events if isinstance(event, CallAbandoned)]
+    if left:
+        calls = ", ".join(f"{event.tool} (step {event.step})" for event in left[:8])
+        more = f" and {len(left) - 8} more" if len(left) > 8 else ""
+        say(
+            f"left behind: {calls}{more}; isolate=True makes a tool's calls stoppable",
+            label="warning: ",
+        )
 
 
 def _interrupted(log: EventLog, specs: Mapping[str, ToolSpec], limits: Limits) -> RunResult:

@@ -19,7 +19,7 @@ from heddle.engine.batches import Batch, Batches
 from heddle.engine.calls import CurrentCall, calling
 from heddle.engine.deadlines import Deadlines
 from heddle.engine.endings import UNCALLED, ending_of
-from heddle.engine.events import STARTED, EffectOrigin, LateResult, StepIntent
+from heddle.engine.events import STARTED, CallAbandoned, EffectOrigin, LateResult, StepIntent
 from heddle.plan.canonical import hash_of
 from heddle.tools.function import Metered
 
@@ -141,6 +141,7 @@ class Attempts:
         }
         self._loop = asyncio.get_running_loop()
         self._workers: set[asyncio.Task[None]] = set()
+        self._cancelled: dict[asyncio.Task[None], Node] = {}  # that have not ended yet
         self._pumping = False
 
     def pump(self) -> None:
@@ -391,6 +392,7 @@ class Attempts:
         if (batch := self._together.get(node)) is not None:
             task = None if batch.wanted else batch.task
         if task is not None:
+            self._cancelled[task] = node
             task.cancel()
 
     # -- calls that no step has asked for yet --------------------------------------------------
@@ -455,12 +457,21 @@ class Attempts:
         """Wait for the workers, but no longer than `grace_s`; how many are left behind."""
         if self._workers:
             await asyncio.wait(self._workers, timeout=self._limits.grace_s)
+        for task, node in self._cancelled.items():
+            if task in self._workers:
+                self._tell_abandoned(node)
         self.deadlines.close()
         self.batches.close()
         return len(self._workers)
 
+    def _tell_abandoned(self, node: Node) -> None:
+        """A tool ignores that its call was cancelled; nobody waits for it any longer."""
+        tool = node.step.tool  # type: ignore[union-attr]  # only steps are started
+        self._log.emit(CallAbandoned(self._now(), node.id, tool, node.attempt, node.element))
+
     def _worker_ended(self, worker: asyncio.Task[None]) -> None:
         self._workers.discard(worker)
+        self._cancelled.pop(worker, None)
         failure = None if worker.cancelled() else worker.exception()
         if failure is not None:
             self._outcomes.broken(failure)

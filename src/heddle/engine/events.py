@@ -32,6 +32,7 @@ __all__ = [
     "TERMINAL",
     "Approval",
     "BudgetDelta",
+    "CallAbandoned",
     "CancelRequested",
     "EffectOrigin",
     "ElementEnded",
@@ -377,6 +378,16 @@ class LateResult(NamedTuple):
     cost_usd: float | None = None
 
 
+class CallAbandoned(NamedTuple):
+    """The run is over, and a call that was cancelled still goes on; it held its slot until now."""
+
+    at: float
+    step: str
+    tool: str
+    attempt: int
+    element: int | None = None
+
+
 class UnknownResolved(NamedTuple):
     """A probe, a person or a policy says what became of a write.
 
@@ -557,6 +568,7 @@ Event: TypeAlias = (
     | StepEnded
     | StepUnknown
     | LateResult
+    | CallAbandoned
     | UnknownResolved
     | StepReopened
     | MapExpanded
