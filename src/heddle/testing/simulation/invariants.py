@@ -377,7 +377,8 @@ class _Judge:
 
     def call(self, step: Step, element: int | None, args: dict[str, Any]) -> Any:
         """What the journal says that came of this call."""
-        place, text = (step.id, element), json.dumps(args, sort_keys=True)
+        named = _named(args, self._found.specs[step.tool])
+        place, text = (step.id, element), json.dumps(named, sort_keys=True)
         self.asked[place] = step.tool, text
         status, code, value = self._ends.get(place, ("missing", "", None))
         if status == "done":
@@ -396,6 +397,12 @@ class _Judge:
     def blame(self, place: Place, what: str) -> None:
         """Say what is wrong with the outcome of a place."""
         self.faults.append((place[0], f"{_said(place)} {what}"))
+
+
+def _named(args: dict[str, Any], spec: ToolSpec) -> dict[str, Any]:
+    """Arguments by name; those that a plan gave by position come under their number."""
+    names = list(spec.parameters.get("properties", {}))
+    return {names[int(name)] if name.isdecimal() else name: item for name, item in args.items()}
 
 
 def _endings(state: RunState) -> dict[Place, tuple[str, str, Any]]:

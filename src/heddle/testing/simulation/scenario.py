@@ -42,7 +42,7 @@ class Scenario:
     plan: Plan
     tools: tuple[Tool, ...]
     inputs: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    limits: Limits = field(default_factory=Limits)
+    limits: Limits = field(default_factory=lambda: Limits(grace_s=60.0, run_timeout_s=None))
     kinds: frozenset[str] = frozenset(KINDS)
     deaths: int = 3
     changes: int | None = None
