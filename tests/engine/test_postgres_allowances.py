@@ -8,7 +8,9 @@ import sys
 
 import pytest
 
+from heddle.engine.allowances.places import open_allowances
 from heddle.engine.allowances.postgres import PostgresAllowances
+from heddle.engine.allowances.sqlite import SQLiteAllowances
 from heddle.engine.shared_slots import SharedSlots
 from heddle.errors import ConfigError
 from heddle.plan.limits import Limits
@@ -129,3 +131,8 @@ def test_two_that_share_slots_never_hold_more_than_there_are(postgres):
             await slots.aclose()
 
     asyncio.run(main())
+
+
+def test_a_place_is_a_file_or_a_server(tmp_path):
+    assert isinstance(open_allowances(str(tmp_path / "limits.db")), SQLiteAllowances)
+    assert isinstance(open_allowances("postgresql://h/d"), PostgresAllowances)
