@@ -93,7 +93,7 @@ async def _fan_out(servers: _Servers, estimates: Estimates, *, copies: bool) -> 
 
 def figures(*, short: bool, seed: int) -> Iterator[Figure]:
     """The 99.9th percentile with copies and without, and what the copies cost."""
-    fan_outs = 1_000 if short else 10_000
+    fan_outs = 2_000 if short else 5_000
     without = hedging(seed, fan_outs, copies=False)
     with_copies = hedging(seed, fan_outs)
     was_s, is_s = without.quantile(0.999), with_copies.quantile(0.999)
