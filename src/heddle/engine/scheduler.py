@@ -156,6 +156,7 @@ class Scheduler:
             self._end_unserved,
         )  # fmt: skip
         self._queue.hopeless = self._unserved.hopeless
+        self._patient = limits.queue_timeout_s is None
         self._attempts.left_s = self._retrying.left_s
         self._doubts = None if past is None else Doubts(
             past, log, self, self._attempts, getattr(executor, "probe", _no_probe),
@@ -441,8 +442,10 @@ class Scheduler:
             self._share(node, leader)
         elif self._guesses and node in self._guesses and self._speculation.adopt(node):
             return
-        else:
+        elif node.spec.max_batch > 1 or not self._patient:  # type: ignore[union-attr]
             self._line_up(node)
+        else:
+            self._queue.push(node)
 
     def _line_up(self, node: Node) -> None:
         if self._unserved.patience_s is not None and not node.attempt:
