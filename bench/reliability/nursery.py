@@ -31,6 +31,8 @@ class Nursery:
 
     async def start(self, args: list[str], folder: Path, environment: Mapping[str, str]) -> Child:
         """Start the program with these arguments; the child before must have ended."""
+        for name in ("out", "err"):
+            (folder / name).write_bytes(b"")
         request = {"args": args, "folder": str(folder), "environment": dict(environment)}
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(request).encode() + b"\n")

@@ -357,6 +357,24 @@ def test_one_element_of_a_map_may_be_in_doubt_and_be_resolved() -> None:
     run_virtual(main())
 
 
+def test_a_resume_that_is_cut_off_before_its_maps_are_over_leaves_no_element_skipped() -> None:
+    async def main() -> None:
+        whole, entries = await recorded(PLANS["maps that follow each other"])
+        cut = after(entries, ev.StepIntent, "3")
+        store = cut_after(entries, cut)
+        first = await heddle.resume("r", World().tools(), journal=store)
+        assert first.status == "unresolved"
+        entries = await entries_of(store, "r")
+        for n in range(cut, len(entries)):
+            store = cut_after(entries, n)
+            result = await heddle.resume(
+                "r", World().tools(), journal=store, resolve=in_doubt(entries[:n])
+            )
+            assert outcome(result) == outcome(whole), n
+
+    run_virtual(main())
+
+
 @pytest.mark.parametrize(
     ("name", "says"),
     [("1", "it is done"), ("9", "there is no such step"), ("3[0]", "element 0 of step 3")],

@@ -70,7 +70,7 @@ def to_reopen(past: Past, resolvable: Callable[[Place], bool]) -> list[str]:
     state = past.state
     found = {id for id, element in past.unknown if resolvable((id, element))}
     found |= {id for id, step in state.steps.items() if step.code == INTERRUPTED}
-    found = {id for id in found if past.ended(id) is not None}
+    found = {id for id in found if past.ended(id) is not None or _has_doubts(state.steps[id])}
     size = -1
     while found and size != len(found):  # once more for each level of nested plans
         size = len(found)
@@ -97,4 +97,9 @@ def _spread(state: RunState, found: set[str]) -> None:
 def _ended_for(step: StepState) -> bool:
     """Whether a step ended because of another."""
     skipped = step.status == "skipped" and step.code.startswith("upstream-")
-    return skipped or step.code in _FOR_UNKNOWN
+    return skipped or step.code in _FOR_UNKNOWN or _has_doubts(step)
+
+
+def _has_doubts(step: StepState) -> bool:
+    """Whether elements of a map, which itself may not be over, ended because of a doubt."""
+    return step.map is not None and any(fault.reopens for fault in step.map.faults.values())
