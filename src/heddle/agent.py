@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from heddle.engine.past import Past
     from heddle.engine.result import RunResult
     from heddle.engine.round import Approve
+    from heddle.engine.slots import Slots
     from heddle.models.protocol import Model
     from heddle.plan.ir import Plan
     from heddle.tools.probes import Resolution
@@ -79,7 +80,7 @@ class Agent:
         self.approve = approve
         self.join = join
         JoinPolicy(join)  # refused now, if it is none
-        self.slots = LocalSlots.of(self.limits)
+        self.slots: Slots = LocalSlots.of(self.limits)
         self.estimates = Estimates()
         self.experience = Experience()
 

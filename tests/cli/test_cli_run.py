@@ -144,3 +144,20 @@ def test_a_plan_that_is_rejected_for_lack_of_tools_says_how_to_pass_them(heddle:
     assert done.status == 3
     assert "note: no --tools" in done.err
     assert "--tools" not in heddle("run", "-", "--tools", "tools.py", stdin="1. nope()\n").err
+
+
+def test_limits_are_shared_through_a_file_that_can_be_named(heddle: Heddle) -> None:
+    place = str(heddle.folder / "state" / "limits.db")
+    command = ("run", "plan.txt", "--tools", "tools.py", "--shared-limits")
+    done = heddle(*command, HEDDLE_SHARED_LIMITS=place)
+    assert (done.status, done.out) == (0, "186.5\n")
+    assert (heddle.folder / "state" / "limits.db").exists()
+
+
+def test_a_place_for_shared_limits_that_cannot_be_used_is_our_users_to_name(heddle: Heddle) -> None:
+    place = str(heddle.folder / "plan.txt" / "limits.db")
+    command = ("run", "plan.txt", "--tools", "tools.py", "--shared-limits")
+    done = heddle(*command, HEDDLE_SHARED_LIMITS=place)
+    assert done.status == 2
+    assert "shared limits cannot be kept" in done.err
+    assert "Traceback" not in done.err

@@ -9,6 +9,7 @@ import click
 from heddle.cli import journals, options
 from heddle.cli.findings import say_findings
 from heddle.cli.reading import question_of, writable
+from heddle.cli.shared_limits import allowances, shared
 from heddle.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ __all__ = ["ask", "refuse_without_planner"]
 @click.argument("question")
 @options.planning
 @options.run_limits
+@shared
 @click.option(
     "--join",
     default="best-effort",
@@ -59,6 +61,7 @@ def ask(
     max_calls: int | None,
     max_tokens: int | None,
     max_cost: float | None,
+    shared_limits: bool,
     join: str,
     chains: int,
     place: str | None,
@@ -97,7 +100,9 @@ def ask(
             asked, tools, strategy=strategy, limits=limits, approve=approve, join=join,
             chains=chains, journal=kept_at,
         )  # fmt: skip
-        return await _answer(agent, question, inputs, log, caller)
+        async with allowances(limits, wanted=shared_limits) as slots:
+            agent.slots = slots or agent.slots
+            return await _answer(agent, question, inputs, log, caller)
 
     specs = specs_of({tool.spec.name: tool for tool in tools})
     with journals.or_without():

@@ -10,6 +10,7 @@ from heddle.cli import journals, options
 from heddle.cli.findings import say_findings
 from heddle.cli.reading import read_plan, writable
 from heddle.cli.screen import say
+from heddle.cli.shared_limits import allowances, shared
 
 if TYPE_CHECKING:
     from heddle.engine.log import EventLog
@@ -26,6 +27,7 @@ __all__ = ["run"]
 @click.option("--model", metavar="P:M", help="What llm steps ask: PROVIDER:MODEL.")
 @click.option("--dialect", default="auto", show_default=True, help="The plan's dialect.")
 @options.run_limits
+@shared
 @journals.keeping
 @options.yes
 @options.report_file
@@ -46,6 +48,7 @@ def run(
     max_calls: int | None,
     max_tokens: int | None,
     max_cost: float | None,
+    shared_limits: bool,
     yes: bool,
     report: str | None,
     quiet: bool,
@@ -72,10 +75,12 @@ def run(
 
     async def work(log: EventLog, approve: Approve | None) -> RunResult:
         try:
-            return await execute(
-                plan, tools, inputs=inputs, model=asked, limits=limits, approve=approve, log=log,
-                journal=kept_at, caller=journals.caller_of(tool_specs, yes=yes, model=model),
-            )  # fmt: skip
+            async with allowances(limits, wanted=shared_limits) as slots:
+                return await execute(
+                    plan, tools, inputs=inputs, model=asked, limits=limits, slots=slots, log=log,
+                    approve=approve, journal=kept_at,
+                    caller=journals.caller_of(tool_specs, yes=yes, model=model),
+                )  # fmt: skip
         finally:
             if asked is not None:
                 await asked.aclose()
