@@ -9,16 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import heddle
 from engine.rig import Loom, peak
 from heddle.engine.events import CancelRequested, LateResult, StepError, StepIntent, StepStarted
 from heddle.engine.faults import Fault
+from heddle.engine.record import event_of
 from heddle.engine.retrying import Waits
 from heddle.engine.slots import LocalSlots
 from heddle.errors import ModelError, NotSent, ToolFailed
+from heddle.models.protocol import Usage
 from heddle.plan.ir import MISSING, Input, Item, Ref, Step
 from heddle.plan.limits import Limits
 from heddle.plan.spec import ToolSpec
 from heddle.testing.clock import run_virtual
+from memory_store import MemoryStore, cut_after, entries_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -432,3 +436,57 @@ def test_calls_of_a_batch_that_failed_wait_each_for_itself() -> None:
     loom = run_virtual(main())
     assert [step.value for step in loom.state().steps.values()] == [0, 1, 2, 3]
     assert Batching.sizes == [4, 1, 1, 1, 1]
+
+
+# -- going on with a run -------------------------------------------------------------------------
+
+
+def test_wherever_a_run_is_cut_what_a_failed_attempt_has_cost_is_not_taken_for_a_value() -> None:
+    failed: set[int] = set()
+
+    @heddle.tool(effect="read")
+    async def ask(x: int) -> int:
+        if x not in failed:
+            failed.add(x)
+            error = ModelError("cut", code="cut", provider="p", retryable=True)
+            error.usage = Usage(1, 0, 1)
+            raise error
+        return 10 * x
+
+    text = '{"heddle": 1, "steps": [{"id": "1", "tool": "ask", "args": {"x": {"$item": []}},'
+    plan = heddle.parse(text + ' "over": [1, 2, 3]}]}', dialect="json")
+
+    async def main() -> None:
+        store = MemoryStore()
+        whole = await heddle.execute(plan, [ask], journal=store, run_id="r")
+        assert whole.answer == [10, 20, 30]
+        entries = await entries_of(store, "r")
+        for n in range(1, len(entries)):
+            failed.clear()
+            again = await heddle.resume("r", [ask], journal=cut_after(entries, n))
+            assert again.answer == [10, 20, 30], n
+
+    run_virtual(main())
+
+
+def test_a_write_that_was_not_sent_is_tried_again_after_a_crash_and_the_attempts_go_on() -> None:
+    calls: list[int] = []
+
+    @heddle.tool(effect="write")
+    async def pay(x: int) -> int:
+        calls.append(x)
+        if len(calls) == 1:
+            raise NotSent("no connection")
+        return x
+
+    async def main() -> None:
+        store = MemoryStore()
+        plan = heddle.parse("1. pay(x=5)", dialect="llmcompiler")
+        await heddle.execute(plan, [pay], journal=store, run_id="r")
+        entries = [event_of(entry) for entry in await entries_of(store, "r")]
+        waits = 1 + next(n for n, event in enumerate(entries) if isinstance(event, StepError))
+        calls[:] = [5]
+        again = await heddle.resume("r", [pay], journal=cut_after(entries, waits))
+        assert (again.answer, again.steps[0].attempts, len(calls)) == (5, 2, 2)
+
+    run_virtual(main())
