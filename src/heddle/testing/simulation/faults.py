@@ -46,8 +46,10 @@ DEATHS: Final = (
 KINDS: Final = (*TOOL_KINDS, *DISK_KINDS, *DEATHS, "cancel", "takeover")
 """All of them. `takeover` is another process that goes on with a run whose own is still alive."""
 
-_ONCE = frozenset(("disk-full", "disk-locked", "disk-error", "cancel", "kill-any-time", "takeover"))
-"""Kinds that fire once in a seed."""
+_ONCE = frozenset(
+    ("disk-full", "disk-locked", "disk-error", "cancel", "kill-any-time", "takeover", "tool-huge")
+)
+"""Kinds that fire once in a seed; a huge value comes up again in all that is made of it."""
 
 
 class NoFaults:

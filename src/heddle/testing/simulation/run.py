@@ -199,9 +199,9 @@ class _Simulation:
 
     async def _said_of_doubts(self, store: SimulatedStore) -> dict[str, Any]:
         """What a person says who looks at the world: which writes in doubt have happened."""
-        past, _ = await remember(store, self.run_id)
-        if past.state.finished is not None:
+        if self._over():
             return {}
+        past, _ = await remember(store, self.run_id)
         said: dict[str, Any] = {}
         for (step, element), intent in past.doubtful.items():
             if intent.effect == "write":
