@@ -25,6 +25,12 @@ def test_no_promise_is_broken_in_any_seed(outcomes: list[Outcome]) -> None:
     assert broken == {}
 
 
+@pytest.mark.parametrize("seed", [41, 90, 164, 1128])
+def test_what_once_broke_a_promise_breaks_none(seed: int) -> None:
+    """Steps ended by an interruption, and begun again after it, some of them after a refusal."""
+    assert simulate(seed).violations == []
+
+
 def test_every_run_comes_to_its_end(outcomes: list[Outcome]) -> None:
     assert all(outcome.status for outcome in outcomes)
 

@@ -333,6 +333,12 @@ def _close(self: _Auditor, place: Place, *, again: bool = False) -> None:
         known.open, known.again = False, again
 
 
+def _over(self: _Auditor, place: Place, status: str) -> None:
+    """The end of a step leaves as it was whether it may be tried again: it may be opened again."""
+    if (known := self.effects.get(place)) is not None:
+        known.open = status == "unknown"
+
+
 def _doubt(self: _Auditor, place: Place) -> None:
     if (known := self.effects.get(place)) is not None:
         known.open = True
@@ -361,16 +367,14 @@ def _reopened(self: _Auditor, event: ev.StepReopened) -> None:
 
 def _element_ended(self: _Auditor, event: ev.ElementEnded) -> None:
     self.has.add((event.step, event.element))
-    end = _doubt if event.status == "unknown" else _close
-    end(self, (event.step, event.element))
+    _over(self, (event.step, event.element), event.status)
 
 
 def _ended(self: _Auditor, event: ev.StepEnded) -> None:
     if self.ended.get(event.step) == "done":
         self.blame("after-done", event.step, None, "it ended a second time")
     self.ended[event.step] = event.status
-    end = _doubt if event.status == "unknown" else _close
-    end(self, (event.step, None))
+    _over(self, (event.step, None), event.status)
 
 
 _APPLY: dict[type[Event], Callable[[_Auditor, Any], None]] = {
