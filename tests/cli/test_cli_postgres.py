@@ -73,3 +73,16 @@ def test_what_is_said_has_no_password_and_no_traceback(postgres, heddle):
             assert "hint" in done.err.lower() or "→" in done.err
             for hidden in (secret, postgres.password):
                 assert hidden not in done.out + done.err
+
+
+def test_limits_are_shared_where_the_environment_says(postgres, heddle):
+    place = postgres.database()
+    command = ["run", "plan.txt", "--tools", "tools.py", "--shared-limits", "--no-journal"]
+    done = heddle(*command, "--rpm", "quotes=600", HEDDLE_SHARED_LIMITS=place)
+    assert done.status == 0, done.err
+    names = [name for [name] in postgres.sql("SELECT name FROM heddle.allowances")]
+    assert "quotes" in names
+    away = heddle(*command, HEDDLE_SHARED_LIMITS=postgres.dsn(password="s3same"))
+    assert away.status == 2, away.err
+    assert "shared limits cannot be kept" in away.err
+    assert "s3same" not in away.err + away.out

@@ -43,10 +43,10 @@ async def allowances(limits: Limits, *, wanted: bool) -> AsyncGenerator[Slots | 
     if not wanted:
         yield None
         return
-    from heddle.engine.allowances.sqlite import SQLiteAllowances
+    from heddle.engine.allowances.places import open_allowances
     from heddle.engine.shared_slots import SharedSlots
 
-    store = SQLiteAllowances(_place())
+    store = open_allowances(_place())
     slots = SharedSlots(store, limits)
     try:
         await store.change("", lambda kept, now: ({"at": now}, None))  # can it be kept at all?
@@ -55,8 +55,8 @@ async def allowances(limits: Limits, *, wanted: bool) -> AsyncGenerator[Slots | 
         await slots.aclose()
 
 
-def _place() -> Path:
+def _place() -> str:
     if chosen := os.environ.get("HEDDLE_SHARED_LIMITS"):
-        return Path(chosen)
+        return chosen
     state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(state) / "heddle" / "limits.db"
+    return str(Path(state) / "heddle" / "limits.db")
