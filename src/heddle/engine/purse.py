@@ -23,6 +23,9 @@ __all__ = ["Booking", "Purse"]
 _LEAST = 128
 """Tokens of a reply that is worth asking for."""
 
+_GROWTH = 2
+"""How many times as long the next planner's prompt may be: it says what the last plan came to."""
+
 
 class Booking:
     """One model call that is paid for.
@@ -57,7 +60,7 @@ class Purse:
 
     @property
     def low(self) -> bool:
-        """Whether another planner call like the last would use what is kept for joining."""
+        """Whether another planner call after the last would use what is kept for joining."""
         if self._planning is None:
             return False
         return self._budget.run.verdict(self._reckoner.before(self._planning)) == "never"
@@ -104,7 +107,8 @@ class Purse:
     def took(self, ask: Ask, role: str, usage: Usage, cost_usd: float | None) -> dict[str, float]:
         """What a call took, by its usage."""
         if role == "planner":
-            self._planning = ask._replace(output_tokens=max(_LEAST, usage.output_tokens))
+            least = max(_LEAST, usage.output_tokens)
+            self._planning = ask._replace(tokens=_GROWTH * ask.tokens, output_tokens=least)
         return self._reckoner.after(ask, usage, cost_usd)
 
     def _verdict(self, ask: Ask, joining: bool) -> str:
