@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -46,6 +46,8 @@ class WatchedStore(SQLiteStore):
 
     async def renew(self, lease: Any, ttl_s: float) -> None:
         self.renewals += 1
+        with suppress(asyncio.CancelledError):  # as a thread does, which cannot be stopped
+            await asyncio.sleep(self.takes_s)
         if self.fails is not None:
             raise self.fails
 
@@ -294,6 +296,19 @@ def test_a_lease_is_renewed_for_as_long_as_the_journal_is_open(tmp_path: Path) -
             await journal.aclose()
             await asyncio.sleep(10 * LEASE_S)
             assert store.renewals <= 30
+
+    run_virtual(main())
+
+
+def test_a_journal_is_closed_in_the_middle_of_a_renewal(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with kept_log(tmp_path) as (_, store, journal):
+            store.takes_s = 1.0
+            await asyncio.sleep(LEASE_S / 3 + 0.5)
+            assert store.renewals == 1
+            async with asyncio.timeout(LEASE_S * 10):
+                await journal.aclose()
+            assert store.renewals == 1
 
     run_virtual(main())
 

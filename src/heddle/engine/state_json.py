@@ -22,7 +22,6 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from heddle.engine.elements import ItemFault, MapState
-from heddle.engine.many import many_objects
 from heddle.engine.state import RoundState, RunState, StepState
 from heddle.engine.wire import (
     WireError,
@@ -76,8 +75,7 @@ def state_from_json(data: Any) -> RunState | None:
     try:
         if data["fields"] != _ALL:
             return None
-        with many_objects():
-            return _read(data)
+        return _read(data)
     except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
         raise WireError(f"it is no state: {error!r}") from error
 

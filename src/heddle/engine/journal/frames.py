@@ -164,11 +164,10 @@ def decode(body: bytes, large: Mapping[str, bytes]) -> list[Entry]:
         JournalError: `journal-damaged` if it is in another form or a value is another one;
             `journal-newer` if it holds an event that this version does not know.
     """
-    data = _parsed(body, "a frame")
-    rows, names = _parts(data)
-    for index, field, digest in names:
-        rows[index] = _given_back(rows[index], field, digest, large)
     with many_objects():
+        rows, names = _parts(_parsed(body, "a frame"))
+        for index, field, digest in names:
+            rows[index] = _given_back(rows[index], field, digest, large)
         return [_entry(row) for row in rows]
 
 

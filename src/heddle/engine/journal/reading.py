@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from heddle.engine.journal.frames import Chain, canonical, decode, digest_of, named_in
 from heddle.engine.journal.store import Head, Snapshot
+from heddle.engine.many import many_objects
 from heddle.engine.record import event_of
 from heddle.engine.state import RunState
 from heddle.engine.state_json import state_from_json, state_to_json
@@ -81,7 +82,8 @@ async def folded(store: Store, run: str) -> RunState:
 
 def snapshot_of(state: RunState, head: Head) -> Snapshot:
     """The state after the frame that `head` names. Cost: linear."""
-    body = canonical(state_to_json(state))
+    with many_objects():
+        body = canonical(state_to_json(state))
     return Snapshot(head.number, _bound(head.hash, body), body)
 
 
@@ -110,7 +112,8 @@ async def _last_snapshot(
     if not chain.follows(frame) or not _fits(snapshot, frame):
         return None
     try:
-        state = state_from_json(json.loads(snapshot.body))
+        with many_objects():
+            state = state_from_json(json.loads(snapshot.body))
     except (ValueError, RecursionError):
         return None
     return state and (state, chain)

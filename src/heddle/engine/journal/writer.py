@@ -83,6 +83,7 @@ class Journal:
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._flushing: asyncio.Task[None] | None = None
+        self._closing = False
         self._renewing = self._loop.create_task(self._renew())
         log.kept_by(self)
         self._wait_for_more()
@@ -111,6 +112,7 @@ class Journal:
         self._log.kept_by(None)
         if self._timer is not None:
             self._timer.cancel()
+        self._closing = True
         self._renewing.cancel()
         await asyncio.wait([self._renewing])
         if self._flushing is not None:
@@ -212,8 +214,11 @@ class Journal:
     # -- the lease ---------------------------------------------------------------------------
 
     async def _renew(self) -> None:
-        """Keep the lease until the journal is closed."""
-        while self.error is None:
+        """Keep the lease until the journal is closed.
+
+        A store that is in the middle of a renewal may finish it, and the cancellation is gone then.
+        """
+        while self.error is None and not self._closing:
             await asyncio.sleep(LEASE_S / 3)
             try:
                 await self._store.renew(self.lease, LEASE_S)
