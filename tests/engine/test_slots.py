@@ -11,7 +11,7 @@ from rig import Functions, Loom, peak
 
 from heddle.engine.allowances.window import TRAVEL_S
 from heddle.engine.events import StepStarted
-from heddle.engine.slots import LocalSlots
+from heddle.engine.slots import Cost, LocalSlots, Outcome, RunSlots
 from heddle.plan.ir import Step
 from heddle.plan.limits import Limits
 from heddle.plan.spec import ToolSpec
@@ -326,3 +326,68 @@ def test_starts_are_spread_over_no_more_than_the_bucket_after_a_pause() -> None:
     times = run_virtual(main())
     assert all(later - first >= 60 for first, later in zip(times, times[6:], strict=False))
     assert all(later >= first for first, later in pairwise(times))
+
+
+def test_runs_that_wait_for_one_provider_are_served_by_their_weight() -> None:
+    async def main() -> list[str]:
+        slots, begun = LocalSlots({"p": 4}), list[str]()
+
+        async def call(name: str, run: RunSlots) -> None:
+            lease = await run.acquire("p")
+            begun.append(name)
+            await asyncio.sleep(1)
+            lease.release()
+
+        async with asyncio.TaskGroup() as group:
+            for name, weight, calls in (("light", 1.0, 400), ("heavy", 3.0, 100)):
+                run = slots.for_run(weight)
+                for _ in range(calls):
+                    group.create_task(call(name, run))
+        return begun[10:110]
+
+    assert run_virtual(main()).count("heavy") == pytest.approx(75, abs=4)
+
+
+def test_a_large_call_is_not_kept_out_by_small_ones() -> None:
+    async def main() -> float:
+        slots = LocalSlots(None, None, {"p": 1_000})
+        loop = asyncio.get_running_loop()
+
+        async def small() -> None:
+            while loop.time() < 300:
+                lease = await slots.acquire("p", Cost(input_tokens=100))
+                await asyncio.sleep(1)
+                lease.release()
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(5):
+                group.create_task(small())
+            await asyncio.sleep(1)
+            (await slots.acquire("p", Cost(input_tokens=900))).release()
+            return loop.time()
+
+    assert run_virtual(main()) < 70
+
+
+def test_a_refusal_stops_all_callers_and_one_of_them_tries() -> None:
+    async def main() -> list[float]:
+        slots, begun = LocalSlots({"p": 20}, adaptive=True, seed=1), list[float]()
+        loop = asyncio.get_running_loop()
+
+        async def call() -> None:
+            lease = await slots.acquire("p")
+            begun.append(loop.time())
+            await asyncio.sleep(1)
+            lease.release(Outcome())
+
+        refused = await slots.acquire("p")
+        refused.release(Outcome("throttled", retry_after_s=10.0))
+        async with asyncio.TaskGroup() as group:
+            for _ in range(50):
+                group.create_task(call())
+        return begun
+
+    begun = run_virtual(main())
+    assert 10 <= begun[0] <= 12
+    assert begun[1] >= begun[0] + 1
+    assert sum(at < begun[1] + 0.5 for at in begun[1:]) == 4
