@@ -116,6 +116,15 @@ SCENARIOS = {
             ("joiner", 2): FINISH,
         },
     ),
+    "a replan that repeats": Scenario(
+        "llmcompiler",
+        {
+            ("planner", 1): '1. look("a")\n2. send("x")\n3. send("x")\n4. join()',
+            ("planner", 2): '5. send("x")\n6. send("x")\n7. send("x")\n8. join()',
+            ("joiner", 1): REPLAN,
+            ("joiner", 2): FINISH,
+        },
+    ),
     "repaired": Scenario(
         "llmcompiler",
         {
@@ -208,6 +217,13 @@ def outcome(result: RunResult) -> Any:
     return result.status, result.answer, result.strategy, steps, texts
 
 
+def sent_in(result: RunResult) -> set[str]:
+    """The steps of a whole run that have sent something themselves."""
+    reused = {event.step for event in result.events if isinstance(event, ev.EffectReused)}
+    done = {step.id for step in result.steps if step.tool == "send" and step.status == "done"}
+    return done - reused
+
+
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_a_run_that_was_cut_off_after_any_event_ends_as_if_it_had_not_been(name: str) -> None:
     scenario = SCENARIOS[name]
@@ -225,8 +241,8 @@ def test_a_run_that_was_cut_off_after_any_event_ends_as_if_it_had_not_been(name:
             assert asked(result.events) == asked(whole.events), why
             assert prompts(result.events) == prompts(whole.events), why
             begun = {event.step for event in events if isinstance(event, ev.StepIntent)}
-            writes = [step for step in whole.steps if step.tool == "send" and step.status == "done"]
-            assert len(world.sent) == sum(step.id not in begun for step in writes), why
+            wanted = sent_in(whole) - begun
+            assert len(world.sent) == len(wanted), why
             ended = {event.step for event in events if isinstance(event, ev.StepEnded)}
             again = {event.step for event in result.events[n:] if isinstance(event, ev.StepStarted)}
             closed = {
@@ -239,6 +255,45 @@ def test_a_run_that_was_cut_off_after_any_event_ends_as_if_it_had_not_been(name:
             assert outcome(stored) == outcome(whole), why
 
     run_virtual(main())
+
+
+def test_a_replan_does_not_do_again_what_was_done_and_each_effect_stands_in_once() -> None:
+    world = World()
+    scenario = SCENARIOS["a replan that repeats"]
+    result = run_virtual(scenario.agent(world, None).run("what?"))
+    assert world.sent == ["x", "x", "x"]
+    assert [step.value for step in result.steps if step.tool == "send"] == ["sent x"] * 5
+    reused = [event for event in result.events if isinstance(event, ev.EffectReused)]
+    assert [(event.step, event.source) for event in reused] == [("2.5", "2"), ("2.6", "3")]
+
+
+def test_turns_are_no_replans_and_repeat_what_they_are_told_to() -> None:
+    world = World()
+    turn = [call("c", "send", text="x")]
+    replies = {("planner", 1): turn, ("planner", 2): turn, ("planner", 3): "done"}
+    run_virtual(Scenario("parallel", replies).agent(world, None).run("what?"))
+    assert world.sent == ["x", "x"]
+
+
+def test_a_write_that_is_unknown_is_not_repeated_by_a_replan() -> None:
+    sent: list[str] = []
+
+    @heddle.tool(effect="write", timeout_s=1)
+    async def send(text: str) -> str:
+        sent.append(text)
+        await asyncio.sleep(5)
+        return text
+
+    replies = {
+        ("planner", 1): '1. send("x")\n2. join()',
+        ("planner", 2): '3. send("x")\n4. join()',
+        ("joiner", 1): REPLAN,
+        ("joiner", 2): FINISH,
+    }
+    agent = heddle.Agent(ScriptedModel(replies), [send], strategy="llmcompiler")
+    result = run_virtual(agent.run("what?"))
+    assert sent == ["x"]
+    assert (result.status, result.steps[1].error.code) == ("unresolved", "repeats-unknown")
 
 
 def round_of(id: str) -> int:

@@ -192,7 +192,8 @@ class Conversation:
                 plan, call, native=native, may_answer=may_answer, effects=effects
             )
         reader = self._reader(plan)
-        intake = Intake(self._beginning(plan), reader, self._limits, drop and self._giving_up(drop))
+        begin = self._beginning(plan, replan=not may_answer)
+        intake = Intake(begin, reader, self._limits, drop and self._giving_up(drop))
         until = self._end if may_answer else self._deadline  # a turn may be the answer
         stream = self._stream(
             messages, plan.round, native=native, stop=stop, until=until, last=last
@@ -219,9 +220,16 @@ class Conversation:
         earlier = self._earlier_names(plan.round)
         return dialect_named(plan.dialect).reader(round=plan.round, earlier=earlier)
 
-    def _beginning(self, plan: Plan) -> Callable[[], Round]:
-        schemas = self._earlier_schemas()
-        return lambda: self._shop.begin(plan, bounded=True, earlier=schemas)
+    def _beginning(self, plan: Plan, *, replan: bool) -> Callable[[], Round]:
+        """What begins the round of a plan; one that is planned anew does not repeat effects."""
+        schemas, first = self._earlier_schemas(), not self._shop.plans
+
+        def begin() -> Round:
+            round = self._shop.begin(plan, bounded=True, earlier=schemas)
+            round.gate.replan = plan.round if replan and not first else 0
+            return round
+
+        return begin
 
     def _giving_up(self, drop: Callable[[Plan], bool]) -> Callable[[Plan], bool]:
         """Stop what was started in the moment in which a plan is given up: nothing returns then."""
@@ -272,7 +280,7 @@ class Conversation:
         if not native:  # for what it says, and not for what it calls
             deque((*reader.feed(text), *reader.close()), maxlen=0)
         plan.text, plan.output = text, recorded.output if state.accepted else reader.output
-        round = self._beginning(plan)()
+        round = self._beginning(plan, replan=not may_answer)()
         round.recall(recorded, accepted=state.accepted)
         if state.given_up:
             self._plans -= not may_answer

@@ -349,7 +349,8 @@ def _error(self: _Auditor, event: ev.StepError) -> None:
 
 
 def _late(self: _Auditor, event: ev.LateResult) -> None:
-    _close(self, (event.step, event.element))
+    if not event.failed:
+        _close(self, (event.step, event.element))
 
 
 def _resolved(self: _Auditor, event: ev.UnknownResolved) -> None:

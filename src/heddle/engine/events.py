@@ -35,6 +35,7 @@ __all__ = [
     "CallAbandoned",
     "CancelRequested",
     "EffectOrigin",
+    "EffectReused",
     "ElementEnded",
     "Entry",
     "Event",
@@ -376,6 +377,7 @@ class LateResult(NamedTuple):
     element: int | None = None
     usage: Usage | None = None
     cost_usd: float | None = None
+    failed: bool = False
 
 
 class CallAbandoned(NamedTuple):
@@ -412,6 +414,16 @@ class StepReopened(NamedTuple):
 
     at: float
     step: str
+
+
+class EffectReused(NamedTuple):
+    """A replan asks for an effect that was done: its step takes that result, and does nothing."""
+
+    at: float
+    step: str
+    element: int | None
+    source: str
+    source_element: int | None
 
 
 class MapExpanded(NamedTuple):
@@ -571,6 +583,7 @@ Event: TypeAlias = (
     | CallAbandoned
     | UnknownResolved
     | StepReopened
+    | EffectReused
     | MapExpanded
     | ElementEnded
     | SpeculationStarted

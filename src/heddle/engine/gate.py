@@ -27,14 +27,17 @@ class Gate:
         resources: the same.
         origins: where effects come from; None while they may not start.
         waiting: effectful steps that are ready but for this.
+        replan: the number of its round, or of that around it, if that was planned anew after
+            others, so that what they have done is not done again; 0 if not.
     """
 
-    __slots__ = ("_asking", "_verdict", "origins", "resources", "waiting")
+    __slots__ = ("_asking", "_verdict", "origins", "replan", "resources", "waiting")
 
     def __init__(self, resources: Resources) -> None:
         self.resources = resources
         self.origins: Origins | None = None
         self.waiting: list[Node] = []
+        self.replan = 0
         self._verdict: bool | None = None
         self._asking: list[asyncio.Future[bool]] = []
 

@@ -272,6 +272,13 @@ class Maps:
         self._owner.tell_followers(element)
         self._settle(run, index, status, code, message)
 
+    def left_out(self, element: Element, code: str, message: str) -> None:
+        """A ready element does not begin."""
+        assert element.map is not None
+        self._at = self._now()
+        element.status = "skipped"
+        self._settle(element.map, element.element, "skipped", code, message)
+
     def over(self, element: Element, outcome: Outcome) -> None:
         """An element's last attempt came out so before the run was cut off."""
         assert element.map is not None

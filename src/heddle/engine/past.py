@@ -217,10 +217,12 @@ def _result(past: Past, event: ev.StepResult) -> None:
 
 
 def _late(past: Past, event: ev.LateResult) -> None:
+    if event.failed:
+        return
     place = event.step, event.element
     past.doubtful.pop(place, None)
     if past.unknown.pop(place, None) is None:
-        return  # what an attempt has cost, or a value that came after the attempt was given up
+        return  # a value that came after the attempt was given up
     state = past.state.steps[event.step]
     if event.element is not None and state.map and event.element not in state.map.faults:
         past.given.setdefault(event.step, set()).add(event.element)

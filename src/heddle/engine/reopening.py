@@ -1,6 +1,7 @@
 """Reopening: which ends are taken back when a run is gone on with.
 
     what was stopped with the run (`interrupted`)
+    what was skipped for a write that was unknown then, and is known by now
     writes that are unknown, where somebody or something may say what became of them
         and what was skipped, or could not be expanded, because of them
 
@@ -12,6 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from heddle.engine.elements import INTERRUPTED
+from heddle.engine.repeats import REPEATS_UNKNOWN
 from heddle.errors import JournalError
 from heddle.plan.ir import dependencies
 
@@ -70,6 +72,9 @@ def to_reopen(past: Past, resolvable: Callable[[Place], bool]) -> list[str]:
     state = past.state
     found = {id for id, element in past.unknown if resolvable((id, element))}
     found |= {id for id, step in state.steps.items() if step.code == INTERRUPTED}
+    found |= {id for id, step in state.steps.items() if _waits_for_nothing(step, state)}
+    if all(resolvable(place) for place in past.unknown):
+        found |= {id for id, step in state.steps.items() if step.code == REPEATS_UNKNOWN}
     found = {id for id in found if past.ended(id) is not None or _has_doubts(state.steps[id])}
     size = -1
     while found and size != len(found):  # once more for each level of nested plans
@@ -92,6 +97,14 @@ def _spread(state: RunState, found: set[str]) -> None:
             found |= {id for id in inside if state.steps[id].code == "not-needed"}
             if state.steps[round.parent].code in _FOR_UNKNOWN:
                 found.add(round.parent)
+
+
+def _waits_for_nothing(step: StepState, state: RunState) -> bool:
+    """Whether what a step was skipped for is known by now."""
+    if step.code != "upstream-unknown" or step.step is None:
+        return False
+    before = (state.steps[id].status for id in dependencies(step.step) if id in state.steps)
+    return "unknown" not in before
 
 
 def _ended_for(step: StepState) -> bool:

@@ -356,6 +356,8 @@ _STATUSES: dict[int, RunStatus] = {
 
 def _exit_of(step: StepState) -> int:
     """The command line's exit status for a step that lacks its value."""
+    if step.code in ("upstream-unknown", "repeats-unknown"):
+        return 7  # also where its outcome came too late: the run can be gone on with
     by_status = {"unknown": 7, "denied": 6}
     return by_status.get(step.status, 5 if step.code in _BUDGETS else 1)
 

@@ -35,6 +35,7 @@ from heddle.engine.events import (
     TERMINAL,
     CancelRequested,
     EffectOrigin,
+    EffectReused,
     LateResult,
     StepError,
     StepResult,
@@ -51,6 +52,7 @@ from heddle.engine.maps import Maps
 from heddle.engine.node import Ending, Node, edges, has_value, upstream
 from heddle.engine.queue import ReadyQueue
 from heddle.engine.recall import recall
+from heddle.engine.repeats import REPEATS_UNKNOWN, Repeats
 from heddle.engine.resources import Resources
 from heddle.engine.retrying import Retrying
 from heddle.engine.sharing import Sharing
@@ -139,6 +141,7 @@ class Scheduler:
         estimates = estimates or Estimates()
         self._queue = ReadyQueue(self._nodes, specs, limits, slots, estimates, self._wake)
         self._sharing = Sharing(self._lookup)
+        self._repeats = Repeats(self._nodes, log, self._lookup)
         self._queue.followers = self._sharing.followers
         self._attempts = Attempts(
             specs, executor, log, limits, self._queue, self._lookup, self._sharing, self
@@ -436,6 +439,8 @@ class Scheduler:
         """A ready step, or an element, stands in the queue, unless an equal call is there."""
         if self._doubts is not None and self._doubts.take(node):
             return
+        if node.gate.replan and node.spec.effectful and self._stood_in(node):  # type: ignore[union-attr]
+            return
         if node.spec is self._expand_spec:
             self._expansions.begin(node)
         elif node.spec.fuses and (leader := self._sharing.find(node)) is not None:  # type: ignore[union-attr]
@@ -459,6 +464,28 @@ class Scheduler:
         """The time has come for a further attempt of a step."""
         self._line_up(node)
         self._attempts.pump()
+
+    def _stood_in(self, node: Node) -> bool:
+        """Whether an effect of an earlier round stands in for this one."""
+        found = self._repeats.find(node)
+        if found is None:
+            return False
+        if found.known:
+            now = self._now()
+            self._log.emit(EffectReused(now, node.id, node.element, found.step, found.element))
+            self.known(node, found.value)
+            return True
+        message = f"step {found.step}, which was to do the same, is unknown"
+        self.left_out(node, REPEATS_UNKNOWN, message)
+        return True
+
+    def left_out(self, node: Node, code: str, message: str) -> None:
+        """A ready step, or an element, does not begin."""
+        self._at = self._now()
+        if node.element is None:
+            self._settle(Ending(node, "skipped", code, message))
+        else:
+            self._maps.left_out(cast("Element", node), code, message)
 
     def _share(self, node: Node, leader: Node) -> None:
         """A step makes no call of its own: it has the outcome of an equal one, or waits for it."""
@@ -523,9 +550,10 @@ class Scheduler:
         if isinstance(error, ModelError) and error.usage is not None:  # it was paid for
             self._log.emit(
                 LateResult(
-                    self._at, node.id, node.attempt, None, node.element, error.usage, error.cost_usd
+                    self._at, node.id, node.attempt, None, node.element, error.usage,
+                    error.cost_usd, failed=True,
                 )
-            )
+            )  # fmt: skip
 
     def _failed_for_good(self, node: Node, fault: Fault, code: str, message: str) -> None:
         """No other attempt follows; a write whose answer was lost is unknown."""

@@ -313,6 +313,8 @@ def _result(state: RunState, event: ev.StepResult) -> None:
 def _late(state: RunState, event: ev.LateResult) -> None:
     if event.usage is not None:
         state.metered.append(event)
+    if event.failed:
+        return
     step = state.steps[event.step]
     if event.element is not None and step.map is not None:
         step.map.learned(event.element, event.value)
