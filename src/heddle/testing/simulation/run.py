@@ -108,6 +108,7 @@ class _Simulation:
         self.complaints: list[str] = []
         self.found: list[Violation] = []
         self.run_id = RUN
+        self.two_at_once = False
 
     def run(self) -> Outcome:
         """Live until the run is over; then look at what is left."""
@@ -172,7 +173,8 @@ class _Simulation:
     async def _start(self, store: SimulatedStore, tools: Sequence[Tool]) -> RunResult:
         scenario = self.scenario
         if self.run_id in self.disk.runs:
-            resolve = await self._said_of_doubts(store) if scenario.resolves else None
+            knows = scenario.resolves and not self.two_at_once
+            resolve = await self._said_of_doubts(store) if knows else None
             return await heddle.resume(self.run_id, tools, journal=store, resolve=resolve)
         return await heddle.execute(
             scenario.plan, tools, inputs=scenario.inputs, limits=scenario.limits,
@@ -190,10 +192,12 @@ class _Simulation:
             return await first
         self.disk.jump_s += 3_600.0  # its lease is overdue
         self._note()
+        self.two_at_once = True  # nobody can say of a call under way that it will not happen
         twin = life.twin()
         others = self.outside.tools(self.scenario.tools, twin)
         second = asyncio.ensure_future(self._start(self.disk.open(twin), others))
         await asyncio.wait((first, second))
+        self.two_at_once = False
         first.exception()
         return await second
 
