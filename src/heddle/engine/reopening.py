@@ -108,8 +108,8 @@ def _waits_for_nothing(step: StepState, state: RunState) -> bool:
 
 
 def _ended_for(step: StepState) -> bool:
-    """Whether a step ended because of another."""
-    skipped = step.status == "skipped" and step.code.startswith("upstream-")
+    """Whether a step ended because of another, or because all that it could choose was skipped."""
+    skipped = step.status == "skipped" and step.code.startswith(("upstream-", "nothing-to-choose"))
     return skipped or step.code in _FOR_UNKNOWN or _has_doubts(step)
 
 
