@@ -71,7 +71,7 @@ def test_the_readme_works_from_top_to_bottom_in_an_empty_folder(tmp_path: Path) 
     assert done.stdout.startswith("186.5 ")
 
 
-@pytest.mark.parametrize("name", ["python.md", "limits.md"])
+@pytest.mark.parametrize("name", ["python.md", "limits.md", "resume.md"])
 def test_a_page_of_programs_runs_from_top_to_bottom(name: str, tmp_path: Path) -> None:
     program = "\n".join(blocks(ROOT / "docs" / name, "python"))
     (tmp_path / "page.py").write_text(program)
