@@ -16,6 +16,7 @@ import os
 import signal
 import sys
 import tempfile
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias
@@ -152,9 +153,10 @@ class Process(Protocol):
     """A process, as asyncio has it."""
 
     @property
-    def returncode(self) -> int | None: ...
+    def pid(self) -> int: ...
 
-    def kill(self) -> None: ...
+    @property
+    def returncode(self) -> int | None: ...
 
     async def communicate(self) -> tuple[bytes, bytes]: ...
 
@@ -284,7 +286,8 @@ class _Death:
     def _kill(self, way: str) -> None:
         if self._process.returncode is None and not self.way:
             self.way = way
-            self._process.kill()
+            with suppress(ProcessLookupError):  # asyncio's own `kill` may lose an exit status
+                os.kill(self._process.pid, signal.SIGKILL)
 
 
 def _count(tally: Tally, subject: Subject, world: World, *, over: bool) -> None:

@@ -13,9 +13,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import signal
 import sys
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
@@ -64,12 +63,8 @@ class Child:
 
     def __init__(self, home: Nursery, folder: Path, pid: int) -> None:
         self.returncode: int | None = None
-        self._home, self._folder, self._pid = home, folder, pid
-
-    def kill(self) -> None:
-        """SIGKILL."""
-        with suppress(ProcessLookupError):
-            os.kill(self._pid, signal.SIGKILL)
+        self.pid = pid
+        self._home, self._folder = home, folder
 
     async def communicate(self) -> tuple[bytes, bytes]:
         """Wait for its end; what it wrote."""
