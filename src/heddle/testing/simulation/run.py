@@ -115,6 +115,8 @@ class _Simulation:
         result = None
         while result is None and len(self.known) < MOST_LIVES and not self.found:
             result = self._live(self.faults)
+        if result is not None and result.status == "unresolved":  # more may be known by now
+            result = self._live(NoFaults())
         again = None
         calls = len(self.outside.calls)
         if result is not None:
