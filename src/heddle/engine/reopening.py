@@ -103,8 +103,8 @@ def _waits_for_nothing(step: StepState, state: RunState) -> bool:
     """Whether what a step was skipped for is known by now."""
     if step.code != "upstream-unknown" or step.step is None:
         return False
-    before = (state.steps[id].status for id in dependencies(step.step) if id in state.steps)
-    return "unknown" not in before
+    before = [state.steps[id] for id in dependencies(step.step) if id in state.steps]
+    return all(other.has_value for other in before)
 
 
 def _ended_for(step: StepState) -> bool:
