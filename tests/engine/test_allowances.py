@@ -89,12 +89,41 @@ def test_a_wish_fits_when_it_was_said_to_fit_and_not_before(
 
 
 def test_amounts_of_one_tick_come_back_together_and_never_early() -> None:
-    window = Window(60, tick_s=0.25)
+    window = Window(240, tick_s=0.25)
     for n in range(1, 11):
-        window.spend(n * 0.01, 6)
-    assert window.free(60 + TRAVEL_S) == 0
-    assert window.free(60.75) == 60
-    assert len(window.state()[1]) == 0
+        window.spend(n * 0.01, 1)
+    assert window.free(60 + TRAVEL_S) == 230
+    assert window.free(60.75) == 240
+    window.spend(100, 240)
+    assert window.free(160.5) == 10
+    assert window.free(160.75) == 20
+
+
+@pytest.mark.parametrize("tick_s", [0.0, 0.25])
+def test_what_was_taken_at_once_comes_back_on_a_slope(tick_s: float) -> None:
+    window = Window(600, tick_s)
+    for _ in range(600):
+        window.spend(0, 1)
+    assert window.free(60 + TRAVEL_S - 0.01) == 0
+    assert window.free(61 + TRAVEL_S - 0.01) == pytest.approx(100, abs=25)
+    assert window.free(66 + TRAVEL_S + tick_s) == 600
+
+
+def test_what_is_taken_evenly_comes_back_in_its_own_time() -> None:
+    window = Window(600)
+    for n in range(1_200):
+        assert window.free(n * 0.11) > 0
+        window.spend(n * 0.11, 1)
+    assert window.fits_at(1_200 * 0.11, 600) == pytest.approx(1_199 * 0.11 + 60 + TRAVEL_S)
+
+
+def test_what_is_given_back_does_not_put_off_the_rest() -> None:
+    window = Window(600)
+    for _ in range(100):
+        window.spend(0, 400)
+        window.refund(399)
+    assert window.free(0) == 500
+    assert window.fits_at(0, 600) == pytest.approx(60 + TRAVEL_S + 0.99)
 
 
 def test_what_others_took_of_a_provider_is_gone_here_too() -> None:

@@ -131,7 +131,7 @@ def test_what_a_dead_process_held_is_free_and_what_it_was_permitted_counts_as_us
     machine.ask(1, 20)
     assert machine.members[1].slots == 4
     assert machine.members[1].calls == 6
-    machine.now += 62
+    machine.now += 67
     machine.ask(1, 20)
     assert machine.members[1].calls == 10
 

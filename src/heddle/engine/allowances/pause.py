@@ -20,8 +20,9 @@ __all__ = ["Pause"]
 _FIRST_S, _LONGEST_S = 1.0, 10.0
 """Pauses where the provider does not say how long: they double."""
 
-_JITTER, _MOST_JITTER_S = 0.2, 30.0
-"""A provider's wish is a floor, and nobody else should come at just that moment."""
+_JITTER, _MOST_JITTER_S = 0.2, 4.0
+"""A provider's wish is a floor, and nobody else should come at just that moment. It is one call
+that comes then, so a few seconds keep processes apart; a fifth of a minute would be lost to all."""
 
 _FIRST_CALLS, _DOUBLING_S, _RAMP_S = 4, 2.0, 20.0
 

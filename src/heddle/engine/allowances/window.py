@@ -2,7 +2,8 @@
 
 A bucket that refills evenly and holds a minute's worth would grant up to twice the rate in the
 minute that begins with it full. Here each amount comes back one period after it was taken, so that
-no period, wherever it begins, sees more than the allowance.
+no period, wherever it begins, sees more than the allowance. What was taken at once comes back on a
+slope: if the provider grants less by then, the first refusals stop the rest.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ TRAVEL_S = 0.5
 """A request may be so much longer on its way to the provider than a later one: it counts longer."""
 
 _MINUTE_S = 60.0
+
+_SLOPE = 0.1
+"""The share of a period over which a whole amount comes back that was taken at once."""
 
 
 class Window:
@@ -35,19 +39,21 @@ class Window:
         that was not free or held before.
     """
 
-    __slots__ = ("_ends", "_spent", "amount", "held", "period_s", "tick_s")
+    __slots__ = ("_each_s", "_ends", "_slope_at", "_spent", "amount", "held", "period_s", "tick_s")
 
     def __init__(self, per_minute: float, tick_s: float = 0.0) -> None:
         self.tick_s = tick_s
         self.held = 0
         self._ends: deque[tuple[float, int]] = deque()  # when it comes back, how much
         self._spent = 0
+        self._slope_at = -math.inf  # when what is spent next comes back at the soonest
         self.allow(per_minute)
 
     def allow(self, per_minute: float) -> None:
         """The rate is another one from now on."""
         self.amount = max(1, int(per_minute))
         self.period_s = _MINUTE_S * self.amount / per_minute
+        self._each_s = _SLOPE * self.period_s / self.amount
 
     def free(self, now: float) -> int:
         """What may be taken now; never negative. Cost: O(1) amortised."""
@@ -69,9 +75,17 @@ class Window:
         return math.inf
 
     def spend(self, now: float, amount: int) -> None:
-        """Taken now; it comes back a period later."""
-        if amount > 0:
-            self._add(self._end(now + self.period_s + TRAVEL_S), amount)
+        """Taken now; it comes back a period later, after what was spent before it.
+
+        Cost: O(1), and O(ticks of a slope) for what several calls took.
+        """
+        part = math.ceil(self.tick_s / self._each_s) or amount
+        self._slope_at = max(self._slope_at, now + self.period_s + TRAVEL_S)
+        while amount > 0:
+            part = min(part, amount)
+            self._add(self._end(self._slope_at), part)
+            self._slope_at += part * self._each_s
+            amount -= part
 
     def hold(self, amount: int) -> None:
         """Reserved for a call whose true amount is known later."""
@@ -87,6 +101,7 @@ class Window:
 
         Cost: O(number of amounts that are given up).
         """
+        self._slope_at -= min(max(0, amount), self._spent) * self._each_s
         while amount > 0 and self._ends:
             end, there = self._ends.popleft()
             kept = max(0, there - amount)
@@ -123,10 +138,12 @@ class Window:
 
     def state(self) -> list[Any]:
         """What has to be kept of it, as JSON."""
-        return [self.held, [list(entry) for entry in self._ends]]
+        slope_at = None if math.isinf(self._slope_at) else self._slope_at
+        return [self.held, slope_at, [list(entry) for entry in self._ends]]
 
     def restore(self, state: list[Any]) -> None:
         """Go on from a kept state."""
-        self.held, ends = state
+        self.held, slope_at, ends = state
+        self._slope_at = -math.inf if slope_at is None else slope_at
         self._ends = deque((end, amount) for end, amount in ends)
         self._spent = sum(amount for _, amount in self._ends)
