@@ -10,6 +10,7 @@ import pytest
 
 import heddle
 from heddle.engine import events as ev
+from heddle.engine.audit import audit
 from heddle.engine.record import event_of
 from heddle.errors import ConfigError, JournalError
 from heddle.testing.clock import run_virtual
@@ -27,6 +28,14 @@ PLAN = heddle.parse(
 """,
     dialect="llmcompiler",
 )
+
+
+class SlowStore(MemoryStore):
+    """A store whose disk takes its time."""
+
+    async def append(self, *args: Any, **how: Any) -> None:
+        await asyncio.sleep(1)
+        await super().append(*args, **how)
 
 
 class World:
@@ -98,6 +107,24 @@ async def recorded(plan: Any, **options: Any) -> tuple[Any, list[Any]]:
     store = MemoryStore()
     result = await heddle.execute(plan, World().tools(), journal=store, run_id="r", **options)
     return result, await entries_of(store, "r")
+
+
+async def one_that_was_late() -> list[Any]:
+    """A long plan whose last step is a write, and a journal of it whose run had less time."""
+    twice = [
+        {"id": f"{n}", "tool": "twice", "args": {"what": "a"}, "after": ["0"]}
+        for n in range(1, 2_001)
+    ]
+    plan = json_plan(
+        {"id": "0", "tool": "look", "args": {"what": "a"}},
+        *twice,
+        {"id": "last", "tool": "send", "args": {"what": ref("0")}},
+    )
+    _, entries = await recorded(plan)
+    begun = event_of(entries[0])
+    assert isinstance(begun, ev.RunCreated)
+    entries[0] = begun._replace(limits={**begun.limits, "run_timeout_s": 0.5})
+    return entries
 
 
 def in_doubt(entries: list[Any]) -> dict[str, Any]:
@@ -399,6 +426,35 @@ def test_a_name_of_no_step_is_refused() -> None:
         run_virtual(heddle.resume("r", journal=MemoryStore(), resolve={"3[x": heddle.NotDone()}))
 
 
+def test_a_write_in_doubt_is_unknown_also_where_the_runs_time_is_up_before_it_is_reached() -> None:
+    async def main() -> None:
+        entries = await one_that_was_late()
+        store = cut_after(entries, after(entries, ev.StepStarted, "last"))
+        result = await heddle.resume("r", World().tools(), journal=store)
+        assert (result.status, statuses(result)["last"]) == ("unresolved", "unknown")
+        result = await heddle.resume(
+            "r", World().tools(), journal=store, resolve={"last": heddle.Done("sent a")}
+        )
+        assert statuses(result)["last"] == "done"
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("says", [heddle.NotDone(), heddle.Done("sent a")])
+def test_what_ended_before_the_runs_time_was_up_is_as_it_was(says: Any) -> None:
+    async def main() -> None:
+        entries = await one_that_was_late()
+        world = World()
+        store = cut_after(entries, after(entries, ev.StepEnded, "last"))
+        result = await heddle.resume("r", world.tools(), journal=store)
+        assert (statuses(result)["last"], world.calls) == ("done", [])
+        store = cut_after(entries, after(entries, ev.StepStarted, "last"))
+        result = await heddle.resume("r", world.tools(), journal=store, resolve={"last": says})
+        assert "send a" not in world.calls
+
+    run_virtual(main())
+
+
 # -- interrupted -----------------------------------------------------------------------------------
 
 
@@ -434,6 +490,28 @@ def test_a_write_that_was_interrupted_is_in_doubt() -> None:
         )
         assert outcome(result) == outcome(whole)
         assert world.calls.count("send a") == 1
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("over", [False, True])
+def test_a_write_that_was_interrupted_before_its_call_is_made_later(over: bool) -> None:
+    async def main() -> None:
+        store, world = SlowStore(), World()
+        step = {"id": "1", "tool": "send", "args": {"what": {"$item": []} if over else "a"}}
+        plan = json_plan(step | ({"over": ["a"]} if over else {}))
+        run = asyncio.create_task(heddle.execute(plan, world.tools(), journal=store, run_id="r"))
+        for _ in range(2):  # the second time it is no first attempt any more
+            await asyncio.sleep(0.5)  # its intent is on its way to the disk
+            run.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await run
+            assert not world.calls
+            run = asyncio.create_task(heddle.resume("r", world.tools(), journal=store))
+        assert (await run).status == "succeeded"
+        assert world.calls == ["send a"]
+        found = audit(map(event_of, await entries_of(store, "r")))
+        assert (found.violations, found.unresolved) == ([], [])
 
     run_virtual(main())
 

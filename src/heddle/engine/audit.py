@@ -105,6 +105,7 @@ class _Effect:
     Attributes:
         open: whether an attempt was begun and has no outcome yet.
         again: whether another attempt may follow although it is a write: nothing has happened.
+        called: whether the tool was, in the last attempt.
     """
 
     effect: str
@@ -112,6 +113,7 @@ class _Effect:
     attempts: set[int]
     open: bool = True
     again: bool = False
+    called: bool = False
 
 
 class _Auditor:
@@ -244,7 +246,7 @@ def _intended(self: _Auditor, event: ev.StepIntent) -> None:
         _check_again(self, event, known)
     _check_key(self, event)
     known.attempts.add(event.attempt)
-    known.open, known.again = True, False
+    known.open, known.again, known.called = True, False, False
 
 
 def _check_run(self: _Auditor, event: ev.StepIntent) -> None:
@@ -312,6 +314,8 @@ def _started(self: _Auditor, event: ev.StepStarted) -> None:
     if known is None or event.attempt not in known.attempts:
         why = f"attempt {event.attempt} began and was not written down before"
         self.blame("no-intent", event.step, event.element, why)
+    else:
+        known.called = True
 
 
 # -- outcomes ------------------------------------------------------------------------------------
@@ -337,6 +341,7 @@ def _over(self: _Auditor, place: Place, status: str) -> None:
     """The end of a step leaves as it was whether it may be tried again: it may be opened again."""
     if (known := self.effects.get(place)) is not None:
         known.open = status == "unknown"
+        known.again |= status == "skipped" and not known.called
 
 
 def _doubt(self: _Auditor, place: Place) -> None:
@@ -345,7 +350,9 @@ def _doubt(self: _Auditor, place: Place) -> None:
 
 
 def _error(self: _Auditor, event: ev.StepError) -> None:
-    _close(self, (event.step, event.element), again=event.not_sent)
+    place = event.step, event.element
+    known = self.effects.get(place)
+    _close(self, place, again=event.not_sent or (known is not None and not known.called))
 
 
 def _late(self: _Auditor, event: ev.LateResult) -> None:

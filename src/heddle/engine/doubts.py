@@ -51,8 +51,8 @@ class Owner(Protocol):
         """Its last attempt has come out so, and only its end is not written down."""
         ...
 
-    def begin(self, node: Node) -> None:
-        """It has not happened: it stands in the queue again."""
+    def not_done(self, node: Node) -> None:
+        """It has not happened: it stands in the queue again, unless it is too late for that."""
         ...
 
     def given_up(self, node: Node, status: Status, code: str, message: str) -> None:
@@ -111,6 +111,11 @@ class Doubts:
             self._ask(node, intent)
         return True
 
+    def about(self, id: str, element: int | None = None) -> bool:
+        """Whether a step, or an element, is in doubt and has not been taken care of."""
+        intent = self._past.doubtful.get((id, element))
+        return intent is not None and intent.effect == "write"
+
     def _ask(self, node: Node, intent: StepIntent) -> None:
         """Ask the tool, if it can say."""
         step = node.step
@@ -161,7 +166,7 @@ class Doubts:
             self._owner.ruled_out(node, "resolved-failed", message)
         else:
             node.status, node.begun = "ready", False
-            self._owner.begin(node)
+            self._owner.not_done(node)
 
     async def close(self) -> None:
         """Wait for probes that were given up; they stop at once."""

@@ -261,11 +261,17 @@ def _reopened(past: Past, event: ev.StepReopened) -> None:
 
 
 def _ended(past: Past, event: ev.StepEnded) -> None:
-    past.ending.pop((event.step, None), None)
+    _over(past, (event.step, None), event.status)
 
 
 def _element_ended(past: Past, event: ev.ElementEnded) -> None:
-    past.ending.pop((event.step, event.element), None)
+    _over(past, (event.step, event.element), event.status)
+
+
+def _over(past: Past, place: Place, status: Status) -> None:
+    past.ending.pop(place, None)
+    if status == "skipped":  # its intent was written down, and its tool was not called any more
+        past.doubtful.pop(place, None)
 
 
 _TAKE: dict[type[Event], Callable[[Past, Any], None]] = {

@@ -246,7 +246,7 @@ class Scheduler:
             KeyError: it refers to a step that was neither added nor reserved, or to no tool.
             ValueError: its id is taken.
         """
-        if self._over is not None:
+        if self._over is not None and not self._remembered(step.id):
             self._skip(step, *self._over)
             return
         node = self._nodes.get(step.id)
@@ -271,6 +271,12 @@ class Scheduler:
                 self._sharing.recall(node)
             return
         self._connect(node, step, order)
+
+    def _remembered(self, id: str) -> bool:
+        """Whether a step that comes too late is not new: it has ended before, or is in doubt."""
+        if self._past is None or self._doubts is None:
+            return False
+        return self._past.ended(id) is not None or self._doubts.about(id)
 
     def _skip(self, step: Step, code: str, reason: str) -> None:
         """A step that came too late ends without having started; a hole may have ended before."""
@@ -619,6 +625,13 @@ class Scheduler:
         else:
             self._maps.succeeded(cast("Element", node), value, self._at)
 
+    def not_done(self, node: Node) -> None:
+        """See `doubts.Owner`."""
+        if self._over is None:
+            self.begin(node)
+        else:
+            self._end_unserved(node, "skipped", *self._over)
+
     def over(self, node: Node, outcome: Outcome) -> None:
         """See `doubts.Owner`."""
         self._at = self._now()
@@ -725,6 +738,9 @@ class Scheduler:
         for node, status, code, message in self._endings:  # grows while it is read
             if node.status in TERMINAL:
                 continue
+            if self._doubts is not None and self._doubts.about(node.id):
+                self._log.emit(StepUnknown(self._at, node.id, node.attempt, code))
+                status = "unknown"
             if status == "failed":
                 self._log.emit(StepError(self._at, node.id, node.attempt, code, message))
             elif status == "done" and node.map is None:  # by the value of an equal call
