@@ -50,8 +50,8 @@ def block() -> int:
 """
 
 
-def begun(heddle: Heddle, plan: str, *args: str) -> subprocess.Popen[str]:
-    """A run that is in the midst of a tool's call."""
+def begun(heddle: Heddle, plan: str, *args: str, ignored: int = 0) -> subprocess.Popen[str]:
+    """A run that is in the midst of a tool's call, begun where a signal was to be ignored."""
     heddle.write("tools.py", TOOLS)
     heddle.write("plan.txt", plan)
     process = subprocess.Popen(
@@ -61,6 +61,7 @@ def begun(heddle: Heddle, plan: str, *args: str) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=(lambda: signal.signal(ignored, signal.SIG_IGN)) if ignored else None,
     )
     latest = time.monotonic() + PATIENCE_S
     while not (heddle.folder / "started").exists():
@@ -70,7 +71,7 @@ def begun(heddle: Heddle, plan: str, *args: str) -> subprocess.Popen[str]:
     return process
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_stopped_run_says_so_and_goes_on_where_it_was(heddle: Heddle, number: int) -> None:
     process = begun(heddle, "1. note(1)\n2. nap($1)\n3. note($2)")
     process.send_signal(number)
@@ -82,6 +83,26 @@ def test_a_stopped_run_says_so_and_goes_on_where_it_was(heddle: Heddle, number: 
     done = heddle("resume", stopped["run_id"], "--yes", "--json")
     assert (done.status, done.json["status"]) == (0, "succeeded")
     assert (heddle.folder / "notes").read_text() == "1\n1\n"  # each note once
+
+
+def test_a_job_in_the_background_ignores_ctrl_c_but_not_sigterm(heddle: Heddle) -> None:
+    process = begun(heddle, "1. nap()", ignored=signal.SIGINT)
+    process.send_signal(signal.SIGINT)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(timeout=0.5)
+    process.send_signal(signal.SIGTERM)
+    out, _ = process.communicate(timeout=PATIENCE_S)
+    assert (process.returncode, json.loads(out)["status"]) == (130, "cancelled")
+
+
+def test_what_nohup_keeps_away_does_not_stop_a_run(heddle: Heddle) -> None:
+    process = begun(heddle, "1. nap()", ignored=signal.SIGHUP)
+    process.send_signal(signal.SIGHUP)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(timeout=0.5)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 130
 
 
 def test_a_second_interrupt_ends_at_once(heddle: Heddle) -> None:

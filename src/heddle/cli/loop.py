@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Coroutine, Generator
-    from types import FrameType
+    from collections.abc import Coroutine, Generator, Mapping
 
     Given = TypeVar("Given")
 
 __all__ = ["leave", "results_only", "run_loop"]
+
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP")  # of which Windows has no SIGHUP
+_ENDINGS = tuple(getattr(signal, name) for name in _NAMES if hasattr(signal, name))
 
 _left: list[asyncio.Runner] = []  # loops with stragglers, kept so that nobody destroys their tasks
 
@@ -30,29 +32,33 @@ def run_loop(main: Coroutine[Any, Any, Given]) -> Given:
     """What the coroutine gives.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C, or SIGTERM. The first cancels the coroutine and waits for it, the
-            second does not wait.
+        KeyboardInterrupt: Ctrl-C, SIGTERM, or the terminal was closed. The first cancels the
+            coroutine and waits for it, the second does not wait. What the process was told to
+            ignore (nohup, a job in the background) is ignored.
         BaseException: what the coroutine raised.
     """
     import asyncio
 
     runner = asyncio.Runner()
-    before = signal.signal(signal.SIGTERM, _as_interrupt)
+    before = {number: signal.getsignal(number) for number in _ENDINGS}
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # or the runner would not handle it
     try:
-        return runner.run(main)
+        return runner.run(_stoppable(main, before))
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, answer in before.items():
+            signal.signal(number, answer)
         if asyncio.all_tasks(runner.get_loop()) or _foreign_threads():
             _left.append(runner)
         else:
             runner.close()
 
 
-def _as_interrupt(number: int, frame: FrameType | None) -> None:
-    """Whoever asks the process to end is answered as Ctrl-C is, whatever that does now."""
-    interrupt = signal.getsignal(signal.SIGINT)
-    if callable(interrupt):
-        interrupt(signal.SIGINT, frame)
+async def _stoppable(main: Coroutine[Any, Any, Given], before: Mapping[int, Any]) -> Given:
+    """The coroutine, with the runner's answer to Ctrl-C for all that ask the process to end."""
+    stop = signal.getsignal(signal.SIGINT)
+    for number, answer in before.items():
+        signal.signal(number, signal.SIG_IGN if answer == signal.SIG_IGN else stop)
+    return await main
 
 
 @contextlib.contextmanager
