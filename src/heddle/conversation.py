@@ -132,7 +132,7 @@ class Conversation:
     def late(self) -> bool:
         """Whether so little time or budget is left that there is no more than an answer to come."""
         purse = self._shop.asker.purse
-        if purse is not None and purse.low:
+        if purse is not None and not self.replaying and purse.low:
             return True
         return self._deadline is not None and self._now() >= self._deadline
 
@@ -187,7 +187,8 @@ class Conversation:
         self.turns += may_answer
         plan = Plan(round=self._replay.claim() or self._shop.claim_round(), dialect=dialect)
         if (call := self._replay.closed(plan.round)) is not None:
-            self._note_prompt(messages, native=native)
+            tools = self._note_prompt(messages, native=native)
+            self._shop.asker.paid_before(messages, call, tools)
             return await self._recalled(
                 plan, call, native=native, may_answer=may_answer, effects=effects
             )
@@ -321,7 +322,7 @@ class Conversation:
         """A model's reply that is no plan."""
         return await self._shop.asker.ask(
             messages, role=role, round=max(1, len(self._shop.plans)),
-            deadline=self._on_loop(self._end),
+            deadline=self._on_loop(self._end), last=role == "joiner",
         )  # fmt: skip
 
     async def join(self, plan: Plan, messages: Messages | None = None) -> Verdict:
@@ -406,14 +407,29 @@ class Conversation:
             return Verdict("finish", (await self.ask(messages, "joiner")).strip())
         if plan.output is not None:
             return Verdict("finish", self._shop.output(plan))
+        if not self.last_round:
+            verdict = await self._asked_early(steps)
+            if verdict is not None and not (verdict.decision == "replan" and self.last_round):
+                return verdict  # else what it took was the room for another round
+        return await self._asked_to_join(steps, last=True)
+
+    async def _asked_early(self, steps: Sequence[StepState]) -> Verdict | None:
+        """What a joiner says that may ask for another round; None where only the last is paid."""
+        try:
+            return await self._asked_to_join(steps, last=False)
+        except BudgetExceeded:
+            return None
+
+    async def _asked_to_join(self, steps: Sequence[StepState], *, last: bool) -> Verdict:
         asker = self._shop.asker
         room = None if asker.purse is None else asker.purse.prompt_room(asker.model("joiner"))
         reply = await asker.ask(
-            joiner_messages(self.question, steps, last=self.last_round, room=room),
+            joiner_messages(self.question, steps, last=last, room=room),
             role="joiner",
             round=len(self._shop.plans),
             schema=VERDICT_SCHEMA,
             deadline=self._on_loop(self._end),
+            last=last,
         )
         return verdict_of(reply)
 

@@ -14,7 +14,7 @@ from heddle.engine.events import BudgetDelta, StepStarted
 from heddle.engine.log import EventLog
 from heddle.engine.wire import event_from_json, event_to_json
 from heddle.errors import ConfigError, ToolFailed
-from heddle.models.protocol import Usage
+from heddle.models.protocol import Request, Usage
 from heddle.plan.ir import Item, Plan, Ref, Step
 from heddle.plan.spec import ToolSpec
 from heddle.testing import ScriptedModel
@@ -344,3 +344,31 @@ def test_long_results_are_cut_so_that_the_joiner_can_read_them() -> None:
     read = model.requests[-1].messages[1].content
     assert '"head": "\\"1 lorem' in read
     assert result.usage.input_tokens + result.usage.output_tokens <= 6_000
+
+
+@pytest.mark.parametrize("tokens", [*range(2_000, 6_000, 250), 8_000, 12_000, 16_000])
+def test_a_joiner_that_wants_more_than_is_left_is_asked_once_more_for_an_answer(
+    tokens: int,
+) -> None:
+    def answer(request: Request) -> list[Any]:
+        if request.role == "planner":
+            return [PLAN, Usage(700, 0, 100)]
+        last = "No further round is possible" in request.messages[0].content
+        long = request.max_output_tokens or 0
+        return [FINISH, Usage(100, 0, 20)] if last else [REPLAN, Usage(100, 0, long)]
+
+    limits = Limits(budget_tokens=tokens, budget_join_share=0.2)
+    agent = Agent(ScriptedModel(answer), [twice], strategy="llmcompiler", limits=limits)
+    result = run_virtual(agent.run("?"))
+    assert (result.answer, result.error) == ("six", None)
+    assert result.usage.input_tokens + result.usage.output_tokens <= tokens
+
+
+def test_so_is_one_that_has_taken_the_time_for_another_round() -> None:
+    replies = [PLAN, [(30.0, REPLAN)], FINISH]
+    model = ScriptedModel(lambda request: replies.pop(0))
+    limits = Limits(run_timeout_s=40.0, join_reserve_s=20.0)
+    agent = Agent(model, [twice], strategy="llmcompiler", limits=limits)
+    result = run_virtual(agent.run("?"))
+    assert (result.answer, result.error) == ("six", None)
+    assert [request.role for request in model.requests] == ["planner", "joiner", "joiner"]

@@ -80,6 +80,14 @@ class Asker:
         """
         self._replay, self._calls = replay, calls
 
+    def paid_before(
+        self, messages: Sequence[Message], call: ModelCall, tools: Sequence[ToolSpec] = ()
+    ) -> None:
+        """A call is on record: what it took says what the next one may take."""
+        if self.purse is not None:
+            request = Request(messages=tuple(messages), role=call.role, tools=tuple(tools))
+            self.purse.remember(self.model(call.role), request, call.usage)
+
     def model(self, role: str) -> Model:
         """The model of a role.
 
@@ -117,7 +125,7 @@ class Asker:
             stop: texts before which the reply ends.
             tools: offered in the provider's own form.
             deadline: loop time at which the reply is given up.
-            last: whether it may use what budgets keep for joining, as a joiner may.
+            last: whether it may use what budgets keep for joining: nothing is asked after it.
 
         Raises:
             ModelError: the model failed; `stalled` after silence, `deadline` when time is up.
@@ -128,6 +136,7 @@ class Asker:
             prompt_hash = hash_of([_plain(message) for message in messages])
             paid = self._replay.reply(role, round, prompt_hash)
             if paid is not None:
+                self.paid_before(messages, paid, tools)
                 for piece in replayed(paid):
                     yield piece
                 return
@@ -220,10 +229,9 @@ class Asker:
         self, purse: Purse, model: Model, request: Request, deadline: float | None, *, last: bool
     ) -> Booking:
         """Pay for a call, unless the deadline comes before there is room for it."""
-        joining = last or request.role == "joiner"
         try:
             async with asyncio.timeout_at(deadline):
-                return await purse.pay(model, request, joining=joining)
+                return await purse.pay(model, request, joining=last)
         except TimeoutError:
             raise _late(model) from None
 
@@ -236,15 +244,16 @@ class Asker:
         schema: Mapping[str, Any] | None = None,
         stop: Sequence[str] = (),
         deadline: float | None = None,
+        last: bool = False,
     ) -> str:
-        """The whole text of the reply.
+        """The whole text of the reply; see `stream`.
 
         Raises:
             ModelError: the model failed.
             BudgetExceeded: the run's budget has no room for it.
         """
         stream = self.stream(
-            messages, role=role, round=round, schema=schema, stop=stop, deadline=deadline
+            messages, role=role, round=round, schema=schema, stop=stop, deadline=deadline, last=last
         )
         return "".join([piece async for piece in stream if isinstance(piece, str)])
 

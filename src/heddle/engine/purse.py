@@ -104,6 +104,10 @@ class Purse:
                 return Booking(self, reserved, ask, request)
             await self._freed()
 
+    def remember(self, model: Model, request: Request, usage: Usage) -> None:
+        """A call was paid for before the run was resumed."""
+        self.took(self._reckoner.ask(model, request), request.role, usage, None)
+
     def took(self, ask: Ask, role: str, usage: Usage, cost_usd: float | None) -> dict[str, float]:
         """What a call took, by its usage."""
         if role == "planner":
