@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from heddle.engine.batches import Batch, Batches
 from heddle.engine.calls import CurrentCall, calling
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from heddle.engine.lookup import Lookup
     from heddle.engine.map_run import Element
     from heddle.engine.node import Node
+    from heddle.engine.outcomes import Outcomes
     from heddle.engine.queue import ReadyQueue
     from heddle.engine.sharing import Sharing
     from heddle.engine.slots import Lease
@@ -41,48 +42,12 @@ if TYPE_CHECKING:
     from heddle.plan.limits import Limits
     from heddle.plan.spec import ToolSpec
 
-__all__ = ["Attempts", "Outcomes"]
+__all__ = ["Attempts"]
 
 CallMany: TypeAlias = "Callable[[str, list[dict[str, Any]]], Awaitable[list[Any]]]"
 
 _TURN = 64
 """Steps that a worker may run without giving the loop a turn, when none of them waits."""
-
-
-class Outcomes(Protocol):
-    """Who is told what came of an attempt: the scheduler."""
-
-    def succeeded(self, node: Node, value: Any, started: float) -> None:
-        """The tool gave a value."""
-        ...
-
-    def failed(self, node: Node, error: BaseException, began_s: float | None = None) -> None:
-        """The tool, or filling its arguments, raised; the attempt began then, if it did."""
-        ...
-
-    def expired(self, node: Node, code: str, message: str, began_s: float) -> bool:
-        """An attempt ran out of time; whether another follows once its tool has returned."""
-        ...
-
-    def has_returned(self, node: Node) -> None:
-        """The tool of an attempt that nobody waits for has returned."""
-        ...
-
-    def given_up(self, node: Node, status: Status, code: str, message: str) -> None:
-        """The attempt was ended from outside."""
-        ...
-
-    def late(self, node: Node, value: Any) -> None:
-        """An attempt that had been given up gave a value after all."""
-        ...
-
-    def broken(self, error: BaseException) -> None:
-        """A worker itself failed: a bug of ours."""
-        ...
-
-    def origin(self, id: str) -> EffectOrigin:
-        """The place in an accepted plan that asks for this effect."""
-        ...
 
 
 class Attempts:
@@ -111,6 +76,7 @@ class Attempts:
         lookup: Lookup,
         sharing: Sharing,
         outcomes: Outcomes,
+        run_id: str = "",
     ) -> None:
         self.in_flight = 0
         self.peak = 0
@@ -129,6 +95,7 @@ class Attempts:
         self._together: dict[Node, Batch] = {}
         self._overdue: set[Node] = set()  # out of time, and their tools have not returned
         self._log = log
+        self._run_id = run_id
         self._now = log.now
         self._limits = limits
         self._queue = queue
@@ -306,7 +273,8 @@ class Attempts:
         assert step is not None
         assert spec is not None
         self._sharing.world_changed()
-        origin = self._outcomes.origin(node.id)._replace(element=node.element)
+        assert node.gate.origins is not None  # without it no effect leaves its gate
+        origin = EffectOrigin(self._run_id, *node.gate.origins(node.id), node.element)
         key = hash_of([origin.run, origin.round, node.id, node.element])
         now, seconds = self._now(), step.timeout_s or self._timeouts[step.tool]
         deadline = None if seconds is None else now + seconds

@@ -10,7 +10,7 @@ None is ever repeated because it is in doubt. A call that may be repeated (`pure
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from heddle.engine.calls import CurrentCall, calling
 from heddle.engine.events import StepUnknown, UnknownResolved
@@ -20,13 +20,14 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from heddle.engine.attempts import Attempts
-    from heddle.engine.events import Status, StepIntent
+    from heddle.engine.events import StepIntent
     from heddle.engine.log import EventLog
     from heddle.engine.node import Node
-    from heddle.engine.past import Outcome, Past, Place
+    from heddle.engine.outcomes import Outcomes
+    from heddle.engine.past import Past, Place
     from heddle.tools.probes import Resolution
 
-__all__ = ["CUT_OFF", "Doubts", "Owner", "Probe"]
+__all__ = ["CUT_OFF", "Doubts", "Probe"]
 
 CUT_OFF = "cut-off"
 """Code of a write that was under way when its process died."""
@@ -36,37 +37,14 @@ Probe: TypeAlias = "Callable[[str, dict[str, Any]], Awaitable[Any] | None]"
 """Given a tool and its arguments: what became of the call; None where it cannot say."""
 
 
-class Owner(Protocol):
-    """Who ends steps, and elements of maps: the scheduler."""
-
-    def known(self, node: Node, value: Any) -> None:
-        """It is done, with this value."""
-        ...
-
-    def ruled_out(self, node: Node, code: str, message: str) -> None:
-        """It counts as failed."""
-        ...
-
-    def over(self, node: Node, outcome: Outcome) -> None:
-        """Its last attempt has come out so, and only its end is not written down."""
-        ...
-
-    def not_done(self, node: Node) -> None:
-        """It has not happened: it stands in the queue again, unless it is too late for that."""
-        ...
-
-    def given_up(self, node: Node, status: Status, code: str, message: str) -> None:
-        """Nobody knows."""
-        ...
-
-
 class Doubts:
     """The writes in doubt of a run that is gone on with.
 
     Args:
         past: what its journal remembers.
         log: takes the events.
-        owner: ends the steps.
+        outcomes: ends the steps.
+        begin: a step has not happened: it stands in the queue again.
         attempts: knows how long a call may take.
         probe: asks a tool what became of a call, if it can say; see `LocalExecutor.probe`.
         args: filled arguments of a step, or of an element.
@@ -77,7 +55,8 @@ class Doubts:
         self,
         past: Past,
         log: EventLog,
-        owner: Owner,
+        outcomes: Outcomes,
+        begin: Callable[[Node], None],
         attempts: Attempts,
         probe: Probe,
         args: Callable[[Node], dict[str, Any]],
@@ -85,7 +64,8 @@ class Doubts:
     ) -> None:
         self._past = past
         self._log = log
-        self._owner = owner
+        self._outcomes = outcomes
+        self._begin = begin
         self._attempts = attempts
         self._probe = probe
         self._args = args
@@ -98,7 +78,7 @@ class Doubts:
         node.attempt = self._past.attempts.get(place, node.attempt)
         ending = self._past.ending.pop(place, None)
         if ending is not None:
-            self._owner.over(node, ending)
+            self._outcomes.over(node, ending)
             return True
         intent = self._past.doubtful.pop(place, None)
         if intent is None or intent.effect != "write":
@@ -149,7 +129,7 @@ class Doubts:
         self._attempts.pump_soon()
 
     def _give_up(self, node: Node, why: str) -> None:
-        self._owner.given_up(node, "unknown", CUT_OFF, why)
+        self._outcomes.given_up(node, "unknown", CUT_OFF, why)
 
     def _resolve(self, node: Node, resolution: Resolution, by: str) -> None:
         if isinstance(resolution, Unsure):
@@ -160,13 +140,13 @@ class Doubts:
         outcome = _OUTCOMES[type(resolution)]
         self._log.emit(UnknownResolved(now, node.id, by, outcome, element))
         if isinstance(resolution, Done):
-            self._owner.known(node, resolution.value)
+            self._outcomes.known(node, resolution.value)
         elif isinstance(resolution, Failed):
             message = resolution.reason or "it was said to have failed"
-            self._owner.ruled_out(node, "resolved-failed", message)
+            self._outcomes.ruled_out(node, "resolved-failed", message)
         else:
             node.status, node.begun = "ready", False
-            self._owner.not_done(node)
+            self._begin(node)
 
     async def close(self) -> None:
         """Wait for probes that were given up; they stop at once."""

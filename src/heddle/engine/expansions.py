@@ -11,12 +11,13 @@ from heddle.errors import ToolFailed
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from heddle.engine.attempts import Attempts, Outcomes
+    from heddle.engine.attempts import Attempts
     from heddle.engine.gate import Gate
     from heddle.engine.log import EventLog
     from heddle.engine.lookup import Lookup
     from heddle.engine.map_run import Element
     from heddle.engine.node import Node
+    from heddle.engine.outcomes import Outcomes
     from heddle.engine.past import Place
 
 __all__ = ["Expand", "Expansions"]

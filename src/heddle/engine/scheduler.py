@@ -11,8 +11,8 @@ State. Every step has a `Node` with a count of inputs it still waits for:
        └──────── an input ended otherwise: skipped ──┘   (and denied, from ready)
 
 This file counts inputs and ends steps. `queue` says which ready step goes next, `attempts` calls
-its tool, `retrying` has it called again, `lookup` fills its arguments, `maps` runs the elements of
-a map.
+its tool, `outcomes` says what came of that, `retrying` has it called again, `lookup` fills its
+arguments, `maps` runs the elements of a map.
 
 Source: list scheduling by critical path (Coffman and Graham 1972); LLMCompiler's task fetching unit
 (SqueezeAILab/LLMCompiler, src/llm_compiler/task_fetching_unit.py) for dispatch while planning.
@@ -20,9 +20,9 @@ Source: list scheduling by critical path (Coffman and Graham 1972); LLMCompiler'
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from heddle.engine.admission import OVER_BUDGET, Admission
+from heddle.engine.admission import Admission
 from heddle.engine.attempts import Attempts
 from heddle.engine.breaker import BreakerSlots
 from heddle.engine.doubts import Doubts
@@ -31,25 +31,22 @@ from heddle.engine.estimates import Estimates
 from heddle.engine.events import (
     ENDED,
     READY,
-    RESULT,
     TERMINAL,
     CancelRequested,
-    EffectOrigin,
     EffectReused,
-    LateResult,
     StepError,
     StepResult,
     StepUnknown,
 )
 from heddle.engine.expansions import Expansions
-from heddle.engine.faults import TIMED_OUT, Fault, fault_of, said_of
 from heddle.engine.fill import fresh
 from heddle.engine.gate import Gate
 from heddle.engine.hedging import Hedging
-from heddle.engine.lookup import Lookup, NothingChosen
-from heddle.engine.map_run import Element, MapRun, follows, streams_over
+from heddle.engine.lookup import Lookup
+from heddle.engine.map_run import MapRun, follows, streams_over
 from heddle.engine.maps import Maps
 from heddle.engine.node import Ending, Node, edges, has_value, upstream
+from heddle.engine.outcomes import Outcomes
 from heddle.engine.queue import ReadyQueue
 from heddle.engine.recall import recall
 from heddle.engine.repeats import REPEATS_UNKNOWN, Repeats
@@ -60,11 +57,10 @@ from heddle.engine.slots import LocalSlots
 from heddle.engine.speculation import Speculation
 from heddle.engine.unserved import Unserved
 from heddle.engine.waiters import Waiters
-from heddle.errors import ModelError, ToolFailed
+from heddle.errors import ToolFailed
 from heddle.plan.ir import MISSING, Item
 from heddle.plan.limits import Limits
 from heddle.tools.builtin.expand import EXPAND_SPEC
-from heddle.tools.function import Metered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -77,7 +73,7 @@ if TYPE_CHECKING:
     from heddle.engine.expansions import Expand
     from heddle.engine.gate import Origins
     from heddle.engine.log import EventLog
-    from heddle.engine.past import Outcome, Past, Place
+    from heddle.engine.past import Past, Place
     from heddle.engine.slots import Slots
     from heddle.plan.ir import Step, Value, When
     from heddle.plan.spec import ToolSpec
@@ -143,46 +139,46 @@ class Scheduler:
         self._sharing = Sharing(self._lookup)
         self._repeats = Repeats(self._nodes, log, self._lookup)
         self._queue.followers = self._sharing.followers
-        self._attempts = Attempts(
-            specs, executor, log, limits, self._queue, self._lookup, self._sharing, self
+        self._outcomes = outcomes = Outcomes(self, log, self._queue, self._sharing)
+        self._attempts = outcomes.attempts = Attempts(
+            specs, executor, log, limits, self._queue, self._lookup, self._sharing, outcomes, run_id
         )
         if limits.hedging:
             self._attempts.hedging = Hedging(
                 log, limits, self._queue, self._lookup, self._attempts, estimates, executor,
-                self.succeeded,
+                outcomes.succeeded,
             )  # fmt: skip
-        self._retrying = Retrying(
+        self._retrying = outcomes.retrying = Retrying(
             limits, log, self._attempts.deadlines, seed, self._go_on, slots.budget
         )
         self._unserved = Unserved(
             log, self._attempts.deadlines, limits.queue_timeout_s, self._retrying.latest_s,
-            self._end_unserved,
+            outcomes.unserved,
         )  # fmt: skip
         self._queue.hopeless = self._unserved.hopeless
         self._patient = limits.queue_timeout_s is None
         self._attempts.left_s = self._retrying.left_s
         self._doubts = None if past is None else Doubts(
-            past, log, self, self._attempts, getattr(executor, "probe", _no_probe),
-            self._lookup.args_of, resolved or {},
+            past, log, outcomes, self._begin_again, self._attempts,
+            getattr(executor, "probe", _no_probe), self._lookup.args_of, resolved or {},
         )  # fmt: skip
-        self._maps = Maps(
+        self._maps = outcomes.maps = Maps(
             self._nodes, log, self._lookup, self._queue, self._attempts, limits.concurrency, self,
             past,
         )  # fmt: skip
         self._speculation = Speculation(
             self._nodes, executor, log, limits, self._queue, self._lookup, self._sharing,
-            self._attempts, self, run_id,
+            self._attempts, outcomes, run_id,
         )  # fmt: skip
         self._guesses = self._speculation.guesses
         self._gate = Gate(self._resources)  # that of the round which arrives
-        self._expansions = Expansions(self, log, self._lookup, self._attempts)
+        self._expansions = Expansions(outcomes, log, self._lookup, self._attempts)
         self._expand_spec = specs.get(EXPAND_SPEC.name)
         self._admission: Admission | None = None
         if budget is not None:
             self._admission = self._admitting(budget, asks or {})
         self._unfinished = 0
         self._endings: list[Ending] = []
-        self._late: list[tuple[Node, Any]] = []
         self._at = 0.0  # when what is happening now happened: one reading for all its events
         self._waiters = Waiters(self._nodes)
         self._awaited = self._waiters.some
@@ -199,22 +195,12 @@ class Scheduler:
             self._queue.push(node)
             self._wake()
 
-        found = Admission(budget, self.limits, self._lookup, asks, self._over_budget, put_back)
+        found = Admission(
+            budget, self.limits, self._lookup, asks, self._outcomes.over_budget, put_back
+        )
         self._queue.admission = self._attempts.admission = found
         self._attempts.batches.admission = found
         return found
-
-    def _over_budget(self, node: Node) -> None:
-        """See `Admission`: a step that has made no attempt is skipped."""
-        self._at = self._now()
-        code, message = OVER_BUDGET
-        if node.attempt:
-            self._failed_for_good(node, Fault("final"), code, message)
-        elif node.element is not None:
-            self._maps.given_up(cast("Element", node), "skipped", code, message)
-        else:
-            self._settle(Ending(node, "skipped", code, message))
-        self._attempts.pump()
 
     # -- growing the plan ----------------------------------------------------------------------
 
@@ -283,7 +269,7 @@ class Scheduler:
         node = self._nodes.get(step.id) or self._new_node(step.id)
         node.step, node.spec = step, self._specs[step.tool]
         self._at = self._now()
-        self._settle(Ending(node, "skipped", code, reason))
+        self.settle(Ending(node, "skipped", code, reason))
 
     def _new_node(self, id: str, gate: Gate | None = None) -> Node:
         if id in self._nodes:
@@ -350,7 +336,7 @@ class Scheduler:
     def hold(self) -> Gate:
         """Another plan begins to arrive: its effects wait for a `release` of this gate."""
         self._gate = Gate(self._resources)
-        self._learn_late()
+        self._outcomes.learn_late()
         self._sharing.world_changed()
         self._queue.unrank()
         return self._gate
@@ -390,7 +376,7 @@ class Scheduler:
             self._give_up(node, "failed", code, message)
         elif node.status not in TERMINAL:
             self._at = self._now()
-            self._settle(Ending(node, "failed", code, message))
+            self.settle(Ending(node, "failed", code, message))
             self._attempts.pump()
 
     def rank(self, gate: Gate | None = None) -> None:
@@ -400,12 +386,6 @@ class Scheduler:
         """
         if gate is None or gate is self._gate or self._queue.ranked:
             self._queue.rank()
-
-    def origin(self, id: str) -> EffectOrigin:
-        """The place in the accepted plan that asks for this effect."""
-        origins = self._nodes[id].gate.origins
-        assert origins is not None  # without it no effect leaves its gate
-        return EffectOrigin(self._run_id, *origins(id))
 
     # -- becoming ready ------------------------------------------------------------------------
 
@@ -418,7 +398,7 @@ class Scheduler:
         if ending is None and step.when is not None and type(step.when.subject) is not Item:
             ending = self._guarded(node, step.when)
         if ending is not None:
-            self._settle(ending)
+            self.settle(ending)
             return
         node.status = "ready"
         self._log.emit((READY, self._at, node.id))
@@ -458,6 +438,13 @@ class Scheduler:
         else:
             self._queue.push(node)
 
+    def _begin_again(self, node: Node) -> None:
+        """A write in doubt has not happened: it is as ready as ever, unless it is too late."""
+        if self._over is None:
+            self.begin(node)
+        else:
+            self._outcomes.unserved(node, "skipped", *self._over)
+
     def _line_up(self, node: Node) -> None:
         if self._unserved.patience_s is not None and not node.attempt:
             self._unserved.lined_up(node, self._unserved.patience_s)
@@ -479,19 +466,11 @@ class Scheduler:
         if found.known:
             now = self._now()
             self._log.emit(EffectReused(now, node.id, node.element, found.step, found.element))
-            self.known(node, found.value)
+            self._outcomes.known(node, found.value)
             return True
         message = f"step {found.step}, which was to do the same, is unknown"
-        self.left_out(node, REPEATS_UNKNOWN, message)
+        self._outcomes.left_out(node, REPEATS_UNKNOWN, message)
         return True
-
-    def left_out(self, node: Node, code: str, message: str) -> None:
-        """A ready step, or an element, does not begin."""
-        self._at = self._now()
-        if node.element is None:
-            self._settle(Ending(node, "skipped", code, message))
-        else:
-            self._maps.left_out(cast("Element", node), code, message)
 
     def _share(self, node: Node, leader: Node) -> None:
         """A step makes no call of its own: it has the outcome of an equal one, or waits for it."""
@@ -499,9 +478,9 @@ class Scheduler:
             self._sharing.follow(leader, node)
             self._queue.lift(leader, node.rank)
         elif leader.status != "done":
-            self.ruled_out(node, *self._sharing.failure(leader))
+            self._outcomes.ruled_out(node, *self._sharing.failure(leader))
         else:
-            self.known(node, fresh(leader.value))
+            self._outcomes.known(node, fresh(leader.value))
 
     def tell_followers(self, leader: Node) -> None:
         """A call has ended: its followers have its outcome, or the next of them makes the call."""
@@ -524,154 +503,18 @@ class Scheduler:
             return Ending(node, "failed", "bad-guard", message)
         return Ending(node, "skipped", "guard-false") if value is when.negated else None
 
-    # -- what came of an attempt ---------------------------------------------------------------
+    # -- endings -------------------------------------------------------------------------------
 
-    def succeeded(self, node: Node, value: Any, started: float) -> None:
-        """The tool gave a value: the step is done."""
-        if node.attempt > 1:
-            self._retrying.forget(node)
-        if node.element is not None:
-            self._maps.succeeded(cast("Element", node), value, started)
-            return
-        now = self._at = self._now()
-        usage = cost = None
-        if type(value) is Metered:
-            value, usage, cost = value
-        node.value = value
-        self._log.emit((RESULT, now, node.id, node.attempt, value, None, usage, cost, ""))
-        self._queue.learn(node.step.tool, now - started)  # type: ignore[union-attr]
-        self._end(node, "done", "")
-
-    def failed(self, node: Node, error: BaseException, began_s: float | None = None) -> None:
-        """The tool, or filling its arguments, raised: the step is tried again, or has failed."""
-        self._at = self._now()
-        if isinstance(error, NothingChosen):
-            self._end(node, "skipped", error.code)
-            return
-        fault = fault_of(error)
-        code, message = said_of(error)
-        last = self._retrying.ends_as(node, fault, code, message, began_s)
-        if last is not None:
-            self._failed_for_good(node, fault, last, message)
-        if isinstance(error, ModelError) and error.usage is not None:  # it was paid for
-            self._log.emit(
-                LateResult(
-                    self._at, node.id, node.attempt, None, node.element, error.usage,
-                    error.cost_usd, failed=True,
-                )
-            )  # fmt: skip
-
-    def _failed_for_good(self, node: Node, fault: Fault, code: str, message: str) -> None:
-        """No other attempt follows; a write whose answer was lost is unknown."""
-        if fault.kind == "lost" and node.spec is not None and node.spec.effect == "write":
-            self.given_up(node, "failed", code, message)
-            return
-        self._sharing.failed(node, code, message)
-        if node.element is not None:
-            self._maps.failed(cast("Element", node), code, message)
-        else:
-            self._log.emit(
-                StepError(
-                    self._at, node.id, node.attempt, code, message,
-                    not_sent=fault.not_sent, retry_after_s=fault.retry_after_s,
-                )
-            )  # fmt: skip
-            self._end(node, "failed", code)
-
-    def _end_unserved(self, node: Node, status: Status, code: str, message: str) -> None:
-        """A ready step waits for slots in vain."""
-        self._at = self._now()
-        if node.element is None:
-            self._settle(Ending(node, status, code, message))
-        elif status == "failed":
-            self._maps.failed(cast("Element", node), code, message)
-        else:
-            self._maps.given_up(cast("Element", node), status, code, message)
-        self._attempts.pump()
-
-    def expired(self, node: Node, code: str, message: str, began_s: float) -> bool:
-        """An attempt ran out of time; whether another follows once its tool has returned."""
-        return (
-            self._retrying.ends_as(node, TIMED_OUT, code, message, began_s, returned=False) is None
-        )
-
-    def has_returned(self, node: Node) -> None:
-        """The tool of an attempt that nobody waits for has returned."""
-        self._retrying.has_returned(node)
-
-    def given_up(self, node: Node, status: Status, code: str, message: str) -> None:
-        """A running step was ended from outside; a write whose tool was called is unknown."""
-        self._at = self._now()
-        if code == "timed-out":
-            self._sharing.failed(node, code, message)
-        if node.element is not None:
-            self._maps.given_up(cast("Element", node), status, code, message)
-            return
-        if status == "skipped":
-            self._settle(Ending(node, status, code, message))
-            return
-        if node.spec is not None and node.spec.effect == "write" and node.begun:
-            self._log.emit(StepUnknown(self._at, node.id, node.attempt, code))
-            status = "unknown"
-        self._log.emit(StepError(self._at, node.id, node.attempt, code, message))
-        self._end(node, status, code)
-
-    def known(self, node: Node, value: Any) -> None:
-        """See `doubts.Owner`."""
-        self._at = self._now()
-        if node.element is None:
-            node.value = value
-            self._settle(Ending(node, "done", ""))
-        else:
-            self._maps.succeeded(cast("Element", node), value, self._at)
-
-    def not_done(self, node: Node) -> None:
-        """See `doubts.Owner`."""
-        if self._over is None:
-            self.begin(node)
-        else:
-            self._end_unserved(node, "skipped", *self._over)
-
-    def over(self, node: Node, outcome: Outcome) -> None:
-        """See `doubts.Owner`."""
-        self._at = self._now()
-        if node.element is None:
-            node.value = outcome.value
-            self._end(node, outcome.status, outcome.code)
-        else:
-            self._maps.over(cast("Element", node), outcome)
-
-    def ruled_out(self, node: Node, code: str, message: str) -> None:
-        """See `doubts.Owner`."""
-        self._at = self._now()
-        if node.element is None:
-            self._settle(Ending(node, "failed", code, message))
-        else:
-            self._maps.failed(cast("Element", node), code, message)
-
-    def late(self, node: Node, value: Any) -> None:
-        """A call that had been given up gave a value after all: a write is known to be done.
-
-        Plans to come may use it; this one goes on as it has begun, however late the value is.
-        """
-        if node.spec is not None and node.spec.effect == "write":
-            self._late.append((node, value))
-
-    def _learn_late(self) -> None:
-        for node, value in self._late:
-            if node.element is not None:
-                self._maps.late(cast("Element", node), value)
-            elif node.status == "unknown":
-                node.status, node.value = "done", value
-        self._late.clear()
+    def moment(self) -> float:
+        """Read the clock, once for all events of what is happening now."""
+        self._at = now = self._now()
+        return now
 
     def broken(self, error: BaseException) -> None:
         """A worker failed: whoever waits is told."""
         self._waiters.fail(error)
 
-    # -- endings -------------------------------------------------------------------------------
-
-    def _end(self, node: Node, status: Status, code: str) -> None:
+    def end(self, node: Node, status: Status, code: str) -> None:
         """One terminal event, then the dependents: those that can start, and those that cannot.
 
         Cost: O(dependents), without recursion.
@@ -714,14 +557,14 @@ class Scheduler:
             node.ending = ending  # were it only in line, its last input could still make it ready
         step = node.step
         if not (node.waiting and step is not None and (step.reads or step.writes)):
-            self._settle(node.ending)
+            self.settle(node.ending)
 
     def settle_map(self, ending: Ending) -> None:
         """See `MapOwner`."""
         self._at = self._now()
         if ending.status == "cancelled":
             self._log.emit(StepError(self._at, ending.node.id, 0, ending.code, ending.message))
-        self._settle(ending)
+        self.settle(ending)
 
     def _give_up(self, node: Node, status: Status, code: str, message: str) -> None:
         """End a running step, or a map whose elements run, from outside."""
@@ -730,7 +573,7 @@ class Scheduler:
         else:
             self._maps.stop(node, status, code, message)
 
-    def _settle(self, ending: Ending) -> None:
+    def settle(self, ending: Ending) -> None:
         """End steps that never start; one that ends others only adds to the list."""
         self._endings.append(ending)
         if len(self._endings) > 1:
@@ -745,7 +588,7 @@ class Scheduler:
                 self._log.emit(StepError(self._at, node.id, node.attempt, code, message))
             elif status == "done" and node.map is None:  # by the value of an equal call
                 self._log.emit(StepResult(self._at, node.id, node.attempt, node.value))
-            self._end(node, status, code)
+            self.end(node, status, code)
         self._endings.clear()
 
     # -- waiting and stopping ------------------------------------------------------------------
@@ -803,7 +646,7 @@ class Scheduler:
         for node in open_nodes:
             if node.status != "running":
                 status: Status = "cancelled" if node.attempt else "skipped"  # between two attempts
-                self._settle(Ending(node, status, code, reason))
+                self.settle(Ending(node, status, code, reason))
         for node in reversed(open_nodes):
             if node.status == "running" and node.map is not None:
                 self._maps.stop(node, "cancelled", code, reason)

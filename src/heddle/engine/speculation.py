@@ -45,13 +45,14 @@ from heddle.tools.function import Metered
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from heddle.engine.attempts import Attempts, Outcomes
+    from heddle.engine.attempts import Attempts
     from heddle.engine.budget import Reservation
     from heddle.engine.deadlines import Deadline
     from heddle.engine.executor import Executor
     from heddle.engine.log import EventLog
     from heddle.engine.lookup import Lookup
     from heddle.engine.node import Node
+    from heddle.engine.outcomes import Outcomes
     from heddle.engine.queue import ReadyQueue
     from heddle.engine.sharing import Sharing
     from heddle.engine.slots import Lease
