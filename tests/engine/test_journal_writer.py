@@ -12,7 +12,7 @@ from store_contract import stored
 from heddle.engine.events import LeaseTaken, RunFinished
 from heddle.engine.journal.reading import read
 from heddle.engine.journal.sqlite import SQLiteStore
-from heddle.engine.journal.writer import GROUP_S, LEASE_S, Journal
+from heddle.engine.journal.writer import CLOSING_S, GROUP_S, LEASE_S, Journal
 from heddle.engine.log import EventLog
 from heddle.engine.record import event_of
 from heddle.errors import HeddleError, InternalError, JournalError
@@ -309,6 +309,30 @@ def test_a_journal_is_closed_in_the_middle_of_a_renewal(tmp_path: Path) -> None:
             async with asyncio.timeout(LEASE_S * 10):
                 await journal.aclose()
             assert store.renewals == 1
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize(("takes_s", "kept_all"), [(CLOSING_S / 2, True), (CLOSING_S * 2, False)])
+def test_a_journal_that_is_closed_by_somebody_who_is_cancelled_lets_go_all_the_same(
+    tmp_path: Path, takes_s: float, kept_all: bool
+) -> None:
+    async def main() -> None:
+        store, log = WatchedStore(tmp_path / "j.db"), EventLog()
+        journal = Journal(log, store, await store.create("r", "", "me", 30))
+        say(log)
+        store.takes_s = takes_s
+        closing = asyncio.create_task(journal.aclose())
+        await asyncio.sleep(0.1)
+        closing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await closing
+        assert asyncio.get_running_loop().time() <= CLOSING_S + 1
+        row = await store.run("r")
+        assert (row.owner == "", row.head is not None) == (kept_all, kept_all)
+        await asyncio.sleep(LEASE_S * 10)
+        assert store.renewals == 0
+        await store.aclose()
 
     run_virtual(main())
 

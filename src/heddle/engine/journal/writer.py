@@ -31,13 +31,16 @@ if TYPE_CHECKING:
     from heddle.engine.journal.store import Frame, RunLease, Store
     from heddle.engine.log import EventLog
 
-__all__ = ["GROUP_S", "LEASE_S", "Journal"]
+__all__ = ["CLOSING_S", "GROUP_S", "LEASE_S", "Journal"]
 
 GROUP_S = 0.005
 """Seconds that an event waits for others before they are appended together."""
 
 LEASE_S = 30.0
 """Seconds that a lease holds; it is renewed when a third of them has passed."""
+
+CLOSING_S = 2.0
+"""Seconds for the last events to reach the store, once nobody wants to wait for them."""
 
 SNAPSHOT_EVENTS = 200_000
 """Events from which on a run that is over leaves a snapshot: fewer are folded in a moment."""
@@ -104,21 +107,39 @@ class Journal:
         await done
 
     async def aclose(self) -> None:
-        """Make all events durable and give the lease back. What fails is in `error`."""
-        if self._log.events:
-            with suppress(HeddleError):
-                await self.durable(len(self._log.events) - 1)
-                await self._leave_snapshot()
-        self._log.kept_by(None)
-        if self._timer is not None:
-            self._timer.cancel()
-        self._closing = True
-        self._renewing.cancel()
+        """Make all events durable and give the lease back. What fails is in `error`.
+
+        Whoever is cancelled meanwhile waits for it all the same, for CLOSING_S seconds.
+        """
+        closing = self._loop.create_task(self._close())
+        try:
+            await asyncio.shield(closing)
+        except asyncio.CancelledError:
+            await asyncio.wait([closing], timeout=CLOSING_S)
+            raise
+        finally:
+            closing.cancel()
+
+    async def _close(self) -> None:
+        try:
+            await self._keep_the_rest()
+        finally:
+            self._log.kept_by(None)
+            if self._timer is not None:
+                self._timer.cancel()
+            self._closing = True
+            self._renewing.cancel()
         await asyncio.wait([self._renewing])
         if self._flushing is not None:
             await asyncio.wait([self._flushing])
         with suppress(HeddleError):
             await self._store.release(self.lease)
+
+    async def _keep_the_rest(self) -> None:
+        if self._log.events:
+            with suppress(HeddleError):
+                await self.durable(len(self._log.events) - 1)
+                await self._leave_snapshot()
 
     async def _leave_snapshot(self) -> None:
         events = self._log.events
