@@ -11,6 +11,8 @@ import pytest
 import heddle
 from heddle.engine import events as ev
 from heddle.engine.audit import audit
+from heddle.engine.journal.owners import this_process
+from heddle.engine.journal.sqlite import SQLiteStore
 from heddle.engine.record import event_of
 from heddle.errors import ConfigError, JournalError
 from heddle.testing.clock import run_virtual
@@ -610,6 +612,25 @@ def test_a_run_that_is_not_there_and_one_that_was_never_written() -> None:
         with pytest.raises(JournalError) as caught:
             await heddle.resume("r", journal=store)
         assert caught.value.code == "run-empty"
+
+    run_virtual(main())
+
+
+def test_a_run_that_was_never_written_is_begun_again_under_its_id(tmp_path: Path) -> None:
+    async def main() -> None:
+        store, world = SQLiteStore(tmp_path / "j.db"), World()
+        lease = await store.create("r", "", this_process(), 30)
+        with pytest.raises(JournalError) as caught:
+            await heddle.execute(PLAN, world.tools(), journal=store, run_id="r")
+        assert caught.value.code == "run-leased"
+        await store.release(lease)
+        result = await heddle.execute(PLAN, world.tools(), journal=store, run_id="r")
+        assert result.status == "succeeded"
+        with pytest.raises(JournalError) as caught:
+            await heddle.execute(PLAN, world.tools(), journal=store, run_id="r")
+        assert caught.value.code == "run-exists"
+        assert (await heddle.resume("r", world.tools(), journal=store)).answer == result.answer
+        await store.aclose()
 
     run_virtual(main())
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from heddle.engine.journal.owners import this_process
 from heddle.engine.journal.places import open_store
 from heddle.engine.journal.writer import LEASE_S, Journal
+from heddle.errors import JournalError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -47,9 +48,27 @@ async def kept(workshop: Workshop, place: Place | None, title: str) -> AsyncGene
         return
     async with store_at(place) as store:
         line = " ".join(title.split())[:200]
-        lease = await store.create(workshop.run_id, line, this_process(), LEASE_S)
+        lease = await _created(store, workshop.run_id, line)
         async with kept_on(workshop, store, lease):
             yield
+
+
+async def _created(store: Store, run: str, title: str) -> RunLease:
+    """The lease of a new run; one of which nothing but its name was written down is new, too.
+
+    Raises:
+        JournalError: `run-exists`; what the store says.
+    """
+    try:
+        return await store.create(run, title, this_process(), LEASE_S)
+    except JournalError as error:
+        if error.code != "run-exists" or (await store.run(run)).head is not None:
+            raise
+        lease = await store.lease(run, this_process(), LEASE_S)
+        if (await store.run(run)).head is not None:  # somebody was quicker
+            await store.release(lease)
+            raise
+        return lease
 
 
 @asynccontextmanager
