@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from heddle.engine.calls import CurrentCall, calling
 from heddle.engine.events import StepUnknown, UnknownResolved
+from heddle.plan.canonical import sound
 from heddle.tools.probes import Done, Failed, NotDone, Unsure
 
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ class Doubts:
         if isinstance(resolution, Done):
             self._outcomes.known(node, resolution.value)
         elif isinstance(resolution, Failed):
-            message = resolution.reason or "it was said to have failed"
+            message = sound(str(resolution.reason)) or "it was said to have failed"
             self._outcomes.ruled_out(node, "resolved-failed", message)
         else:
             node.status, node.begun = "ready", False

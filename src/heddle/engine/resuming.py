@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from heddle.engine.execution import carried_out, models_of, refuse_without_model
+from heddle.engine.given import places_of, refuse_used
 from heddle.engine.journal.owners import this_process
 from heddle.engine.journal.reading import read
 from heddle.engine.journal.writer import LEASE_S
@@ -132,10 +133,11 @@ async def go_on(
         resolve: what became of writes that are unknown, by step.
 
     Raises:
-        ConfigError: `no-approver`, `bad-resolution`; what `wire` says.
+        ConfigError: `no-approver`, `bad-resolution`, `log-used`; what `wire` says.
         JournalError: see `resume`.
     """
     places = places_of(resolve or {})
+    refuse_used(log)
     async with store_at(place) as store:
         past, head = await remember(store, run_id)
         finished = past.state.finished
@@ -240,25 +242,6 @@ def workshop_of(
         slots=slots, estimates=estimates, log=log, seed=created.seed, run_id=created.run_id,
         past=past, resolved=places_of(resolve or {}),
     )  # fmt: skip
-
-
-def places_of(resolve: Mapping[str, Resolution]) -> dict[StepPlace, Resolution]:
-    """Resolutions by place: "3" is a step, "3[0]" an element of a map.
-
-    Raises:
-        ConfigError: a name that is neither.
-    """
-    found: dict[StepPlace, Resolution] = {}
-    for name, resolution in resolve.items():
-        id, bracket, index = name.partition("[")
-        if bracket and not (index.endswith("]") and index[:-1].isdecimal()):
-            raise ConfigError(
-                f"{name!r} names no step",
-                code="bad-resolution",
-                hint='a step is "3", an element of a map "3[0]"',
-            )
-        found[id, int(index[:-1]) if bracket else None] = resolution
-    return found
 
 
 def _refuse_others(created: RunCreated, past: Past, workshop: Workshop, *, changes: bool) -> None:

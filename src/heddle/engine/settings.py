@@ -13,13 +13,14 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+from heddle.engine.given import plain
 from heddle.engine.wire import (
     finding_from_wire,
     finding_to_wire,
     step_from_wire,
     step_to_wire,
 )
-from heddle.plan.canonical import FORMAT, decode, encode, hash_of
+from heddle.plan.canonical import FORMAT, decode, encode, hash_of, sound
 from heddle.plan.ir import Plan
 from heddle.plan.limits import Limits
 
@@ -44,10 +45,10 @@ def handed_over(
             "output": encode(plan.output),
         },
         "dialect": plan.dialect,
-        "text": plan.text,
+        "text": sound(plan.text),
         "findings": [finding_to_wire(finding) for finding in plan.findings],
         "asks": asks,
-        "caller": dict(caller or {}),
+        "caller": _plain_caller(caller),
     }
 
 
@@ -68,8 +69,12 @@ def asked_for(
         "join": join,
         "chains": chains,
         "asks": asks,
-        "caller": dict(caller or {}),
+        "caller": _plain_caller(caller),
     }
+
+
+def _plain_caller(caller: Mapping[str, Any] | None) -> Any:
+    return plain("what the caller wants to find again", dict(caller or {}), "bad-caller")
 
 
 def plan_in(config: Mapping[str, Any]) -> Plan:

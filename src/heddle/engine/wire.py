@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast, get_args
 
 from heddle.engine.events import EVENTS, SCHEMA, EffectOrigin, Status
 from heddle.models.protocol import Usage
+from heddle.plan.canonical import sound as made_sound
 from heddle.plan.canonical import step_from_json, step_to_json
 from heddle.plan.findings import Finding
 from heddle.plan.ir import Hole, Origin, Step
@@ -260,6 +261,7 @@ def _read_pair(value: Any) -> tuple[str, str]:
 
 
 _TEXT, _WHOLE = _plain(_text), _plain(_whole)
+_QUOTED = _Form(lambda text: _text(made_sound(text)), _text)  # of a plan whose text may be unsound
 _ORIGIN = _record(Origin, line=_WHOLE, column=_WHOLE)
 
 
@@ -297,11 +299,11 @@ def _severity(value: Any) -> str:
 
 
 _FINDING = _record(
-    Finding, code=_TEXT, severity=_plain(_severity), message=_TEXT, hint=_TEXT, line=_WHOLE,
-    column=_WHOLE, snippet=_TEXT, step=_TEXT,
+    Finding, code=_TEXT, severity=_plain(_severity), message=_QUOTED, hint=_QUOTED, line=_WHOLE,
+    column=_WHOLE, snippet=_QUOTED, step=_QUOTED,
 )  # fmt: skip
 finding_to_wire, finding_from_wire = _FINDING.write, _FINDING.read
-_HOLE = _record(Hole, id=_TEXT, text=_TEXT, findings=_many(_FINDING), origin=_optional(_ORIGIN))
+_HOLE = _record(Hole, id=_TEXT, text=_QUOTED, findings=_many(_FINDING), origin=_optional(_ORIGIN))
 _USAGE = _record(
     Usage, input_tokens=_WHOLE, cached_input_tokens=_WHOLE, output_tokens=_WHOLE,
     estimated=_plain(_flag),

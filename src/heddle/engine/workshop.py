@@ -23,6 +23,7 @@ from heddle.engine.events import (
 )
 from heddle.engine.executor import LocalExecutor
 from heddle.engine.expanding import Expander
+from heddle.engine.given import plain_inputs, refuse_used, sound_id
 from heddle.engine.log import EventLog
 from heddle.engine.purse import Purse
 from heddle.engine.reckoning import cut_replies_at, refuse_unpriced
@@ -33,7 +34,7 @@ from heddle.engine.scheduler import Scheduler
 from heddle.engine.settings import tool_hashes
 from heddle.engine.slots import LocalSlots
 from heddle.engine.state import fold
-from heddle.errors import ConfigError, ToolFailed
+from heddle.errors import ToolFailed
 from heddle.plan import verify
 from heddle.plan.canonical import hash_of
 from heddle.plan.ir import Plan, Ref
@@ -42,7 +43,6 @@ from heddle.tools.builtin.compute import compute
 from heddle.tools.builtin.expand import EXPAND_SPEC
 from heddle.tools.builtin.later import later
 from heddle.tools.builtin.llm import LLM_SPEC, llm_tool
-from heddle.tools.values import dumper
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -96,7 +96,7 @@ class Workshop:
         lost: why its journal keeps nothing more, which has stopped the run.
 
     Raises:
-        ConfigError: an input that has no JSON form.
+        ConfigError: an input that has no JSON form, an id that no run can have, or a used log.
     """
 
     def __init__(
@@ -121,9 +121,11 @@ class Workshop:
         self.past = past
         self.lost: HeddleError | None = None
         self.seed = random.getrandbits(32) if seed is None else seed
-        self.inputs = _plain_inputs(inputs or {})
+        self.inputs = plain_inputs(inputs or {})
         self.log = log or EventLog()
-        self.run_id = run_id or uuid.uuid4().hex[:12]
+        if past is None:
+            refuse_used(self.log)
+        self.run_id = sound_id(run_id) if run_id else uuid.uuid4().hex[:12]
         self.plans: list[Plan] = []
         self.expansions: list[Plan] = []  # that came out as results, in the order of their rounds
         self.approve: Approve | None = None  # the one who was asked last
@@ -388,27 +390,6 @@ class Workshop:
         code, message = (now.error.code, now.error.message) if now.error else ("", "")
         self.log.emit(RunFinished(self.log.now(), now.status, answer, code, message))
         return read()
-
-
-def _plain_inputs(inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """The caller's data as JSON, by the rules for what tools return; our own copy.
-
-    Cost: linear in the data.
-
-    Raises:
-        ConfigError: an input that has no JSON form.
-    """
-    found: dict[str, Any] = {}
-    for name, value in inputs.items():
-        try:
-            found[name] = dumper(f"input {name!r}", Any)(value)
-        except ToolFailed as error:
-            raise ConfigError(
-                error.message,
-                code="bad-input",
-                hint="pass text, numbers, true, false, None, and lists and dicts of them",
-            ) from None
-    return found
 
 
 def specs_of(tools: Mapping[str, Tool]) -> dict[str, ToolSpec]:
