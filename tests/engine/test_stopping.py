@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 from rig import Functions, Loom
 
-from heddle.engine.events import CancelRequested, LateResult, StepEnded, StepError, StepUnknown
+from heddle.engine.events import (
+    CallAbandoned,
+    CancelRequested,
+    LateResult,
+    StepEnded,
+    StepError,
+    StepUnknown,
+)
 from heddle.engine.log import EventLog
 from heddle.engine.slots import LocalSlots
 from heddle.engine.wire import event_from_json, event_to_json
@@ -245,6 +252,35 @@ def test_a_tool_that_never_stops_is_left_behind_after_the_grace_and_counted() ->
         assert loom.scheduler.abandoned == 1
         assert loom.statuses() == {"1": ("cancelled", "cancelled")}
         free.set()
+
+    run_virtual(main())
+
+
+def test_who_does_not_want_to_wait_for_the_grace_leaves_at_once() -> None:
+    async def deaf(**_: Any) -> None:
+        until = asyncio.get_running_loop().time() + 9
+        while (left := until - asyncio.get_running_loop().time()) > 0:
+            try:
+                await asyncio.sleep(left)
+            except asyncio.CancelledError:
+                continue
+
+    log = EventLog()
+
+    async def serve() -> None:
+        async with Loom(functions={"f": deaf}, log=log) as loom:
+            loom.scheduler.add(Step("1", "f"))
+            await asyncio.sleep(1)
+
+    async def main() -> None:
+        serving = asyncio.create_task(serve())
+        await asyncio.sleep(2)
+        serving.cancel()  # while it waits for what does not hear
+        await asyncio.wait([serving])
+        assert serving.cancelled()
+        assert asyncio.get_running_loop().time() == 2
+        assert [event.step for event in log.events if isinstance(event, CallAbandoned)] == ["1"]
+        await asyncio.sleep(10)
 
     run_virtual(main())
 

@@ -423,13 +423,15 @@ class Attempts:
 
     async def close(self) -> int:
         """Wait for the workers, but no longer than `grace_s`; how many are left behind."""
-        if self._workers:
-            await asyncio.wait(self._workers, timeout=self._limits.grace_s)
-        for task, node in self._cancelled.items():
-            if task in self._workers:
-                self._tell_abandoned(node)
-        self.deadlines.close()
-        self.batches.close()
+        try:
+            if self._workers:
+                await asyncio.wait(self._workers, timeout=self._limits.grace_s)
+        finally:  # also where somebody does not want to wait
+            for task, node in self._cancelled.items():
+                if task in self._workers:
+                    self._tell_abandoned(node)
+            self.deadlines.close()
+            self.batches.close()
         return len(self._workers)
 
     def _tell_abandoned(self, node: Node) -> None:

@@ -145,7 +145,8 @@ async def go_on(
             return retold(past.events)
         lease = await store.lease(run_id, this_process(), LEASE_S)
         try:
-            past, head = await remember(store, run_id)  # somebody may have gone on until now
+            if (await store.run(run_id)).head != head:  # somebody has gone on until now
+                past, head = await remember(store, run_id)
             created = _begun(past, kind)
             if created.config["asks"] and not asked:
                 raise _nobody_approves(run_id)

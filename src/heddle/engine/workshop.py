@@ -208,9 +208,11 @@ class Workshop:
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        await self.scheduler.close(interrupted=kind is not None)
-        if self._own is not None:
-            self._own.close()
+        try:
+            await self.scheduler.close(interrupted=kind is not None)
+        finally:
+            if self._own is not None:
+                self._own.close()
 
     def owned(self, lease: RunLease) -> None:
         """The run is ours from here on: its effects carry the lease's token."""

@@ -46,7 +46,13 @@ def this_boot() -> str:
 
 def this_process() -> str:
     """The name of this process as an owner."""
-    return f"{_machine()} {os.getpid()} {_start(os.getpid())}"
+    return _named(os.getpid())
+
+
+@cache
+def _named(process: int) -> str:
+    """The name of a process of this machine that lives; by its id, since a fork is another."""
+    return f"{_machine()} {process} {_start(process)}"
 
 
 def dead(owner: str) -> bool:

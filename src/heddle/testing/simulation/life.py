@@ -111,6 +111,8 @@ class Life:
         if not self.dead:
             await asyncio.sleep(0)  # callbacks of what has just ended
             left = asyncio.all_tasks() - {asyncio.current_task(), task}
+            if task.cancelled():  # in its grace too: it leaves, whatever does not hear that it ends
+                left = {each for each in left if not each.cancelling()}
             self.leaked = sorted(map(repr, left))
 
     def _end(self) -> None:
