@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from heddle.engine.asking import Asker
+from heddle.engine.breaker import BreakerSlots
+from heddle.engine.costs import Outcome
 from heddle.engine.events import ModelCall, ModelStarted
 from heddle.engine.log import EventLog
 from heddle.engine.retrying import Waits
 from heddle.engine.slots import LocalSlots
 from heddle.errors import ConfigError, ModelError
-from heddle.models.protocol import Message, Usage
+from heddle.models.protocol import Message, Request, Usage
 from heddle.testing.clock import run_virtual
 from heddle.testing.scripted import STALL, ScriptedModel
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
 
 ASK = [Message("user", "hello")]
 
@@ -90,16 +95,49 @@ def test_a_reader_that_takes_its_time_is_not_the_models_silence() -> None:
     run_virtual(main())
 
 
-def test_waiting_for_a_slot_is_bounded_too_and_gives_it_back() -> None:
+def test_waiting_for_a_slot_is_nobodys_silence_and_the_deadline_ends_it() -> None:
     async def main() -> None:
         slots = LocalSlots({"scripted": 1})
         asker = make("x", stall_s=10.0, slots=slots)
         held = await slots.acquire("scripted")
-        with pytest.raises(ModelError):
-            await ask(asker)
-        held.release()
-        assert await ask(asker) == "x"
+        with pytest.raises(ModelError) as caught:
+            await ask(asker, deadline=100.0)
+        loop = asyncio.get_running_loop()
+        assert (caught.value.code, loop.time()) == ("deadline", 100.0)
+        loop.call_at(200.0, held.release)
+        assert await ask(asker, deadline=300.0) == "x"
         assert slots.try_acquire("scripted") is not None
+
+    run_virtual(main())
+
+
+class Uncounted:
+    """A model that does not say how many tokens it took."""
+
+    name, provider = "plain", "own"
+
+    def __init__(self) -> None:
+        self.peak = self._asked = 0
+
+    async def stream(self, request: Request) -> AsyncGenerator[str]:
+        """A word, after a second."""
+        self._asked += 1
+        self.peak = max(self.peak, self._asked)
+        await asyncio.sleep(1.0)
+        self._asked -= 1
+        yield "word"
+
+
+def test_a_reply_that_was_not_counted_is_an_answer_all_the_same() -> None:
+    async def main() -> None:
+        slots, model = BreakerSlots.before(LocalSlots(adaptive=True)), Uncounted()
+        for _ in range(5):
+            lease = await slots.acquire("own:plain")
+            lease.release(Outcome("failed"))
+        asker = Asker({"": model}, EventLog(), slots, 60.0)  # type: ignore[dict-item]
+        await asyncio.gather(*(ask(asker) for _ in range(100)))
+        assert model.peak > 8  # the first was the probe, and has closed the breaker
+        assert asyncio.get_running_loop().time() < 30.0
 
     run_virtual(main())
 

@@ -323,10 +323,40 @@ def test_no_minute_sees_more_retries_than_a_tenth_of_the_requests_and_ten(
             budget.requested(now)
             tally.add(now)
         most = max(most, 10 + tally.counts(now)[0] // 10)
-        planned.append(now + budget.book(now, wait_s))
-        assert planned[-1] >= now + wait_s
+        at = budget.book(now, wait_s)
+        assert at is not None
+        assert at >= now + wait_s
+        planned.append(at)
     for at in planned:
         assert sum(at - 60.0 + 1e-6 < other <= at for other in planned) <= most
+
+
+def test_what_is_too_late_or_given_back_takes_nobody_elses_place() -> None:
+    budget = RetryBudget()
+    first = [budget.book(0.0, 1.0) for _ in range(10)]
+    assert budget.book(0.0, 1.0, until=62.0) is None
+    assert budget.book(0.0, 1.0, until=63.0) == 62.0
+    for at in (*first, 62.0):
+        assert at is not None
+        budget.give_back(at)
+    assert budget.book(0.0, 1.0) == 1.0
+
+
+def test_retries_that_a_run_has_not_made_are_not_held_against_the_next() -> None:
+    async def down(n: int) -> int:
+        raise DOWN
+
+    async def main() -> None:
+        slots, limits = BreakerSlots.before(LocalSlots()), Limits(concurrency=400)
+        async with Loom(functions={"f": down}, specs=[WEB], slots=slots, limits=limits) as loom:
+            loom.add(*(Step(str(n), "f", {"n": n}) for n in range(400)))
+            await asyncio.sleep(2)
+        now = asyncio.get_running_loop().time()
+        at = slots.budget("web").book(now, 1.0)
+        assert at is not None
+        assert at <= now + 62.0  # those of one minute were made, of five they were booked
+
+    run_virtual(main())
 
 
 def test_of_a_thousand_who_fail_at_once_few_come_back_within_any_moment() -> None:

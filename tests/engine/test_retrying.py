@@ -258,6 +258,14 @@ def test_a_step_has_one_time_limit_for_all_of_its_attempts() -> None:
     assert loom.state().last_s <= 20.0
 
 
+def test_that_limit_ends_an_attempt_that_has_none_of_its_own_and_no_other_follows() -> None:
+    flaky = Flaky(takes_s=1_000.0)
+    limits = Limits(step_total_s=10.0, step_timeout_s=None)
+    loom = run(flaky, Step("1", "f", retry=98), limits=limits)
+    assert loom.statuses()["1"] == ("failed", "timed-out")
+    assert (flaky.calls, loom.state().last_s) == ([0.0], 10.0)
+
+
 def test_a_step_that_gets_no_slot_in_time_is_skipped_and_one_that_did_is_not() -> None:
     flaky = Flaky(takes_s=10.0)
     limits = Limits(concurrency=1, queue_timeout_s=15.0)

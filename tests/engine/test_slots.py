@@ -313,6 +313,41 @@ def test_a_run_that_is_cancelled_with_its_turn_in_hand_passes_it_on() -> None:
     run_virtual(main())
 
 
+def test_a_run_that_has_no_room_for_its_turn_leaves_it_to_others() -> None:
+    """Its step goes when there is room; until then the provider's slot is somebody else's."""
+
+    async def main() -> None:
+        slots = LocalSlots({"p": 1})
+        spec = ToolSpec("nap", effect="pure", fuse=False, provider="p")
+        one, two = (
+            Loom(functions={"nap": nap, "long": nap}, specs=[spec], slots=slots, limits=limits)
+            for limits in (Limits(concurrency=1), Limits())
+        )
+        async with one, two:
+            held = await slots.acquire("p")
+            one.add(Step("1", "nap"), Step("2", "long", {"seconds": 100.0}))
+            await asyncio.sleep(1)
+            two.add(*many(3))
+            await asyncio.sleep(1)
+            held.release()
+            await two.scheduler.wait()
+            assert asyncio.get_running_loop().time() == 5.0
+            await one.scheduler.wait()
+            assert one.statuses() == {"1": ("done", ""), "2": ("done", "")}
+
+    run_virtual(main())
+
+
+def test_waiting_for_a_name_without_bounds_is_short() -> None:
+    async def main() -> None:
+        woken = asyncio.Event()
+        LocalSlots().when_free("p", lambda: woken.set() is None)
+        async with asyncio.timeout(1):
+            await woken.wait()
+
+    run_virtual(main())
+
+
 def test_starts_are_spread_over_no_more_than_the_bucket_after_a_pause() -> None:
     async def main() -> list[float]:
         slots = LocalSlots(None, {"p": 6.0})

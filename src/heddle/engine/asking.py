@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
+from math import inf
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from heddle.engine.breaker import BreakerSlots
@@ -29,13 +30,14 @@ if TYPE_CHECKING:
     from heddle.engine.log import EventLog
     from heddle.engine.purse import Booking, Purse
     from heddle.engine.replaying import Replay
-    from heddle.engine.slots import Slots
+    from heddle.engine.slots import Lease, Slots
     from heddle.models.protocol import Message, Model
     from heddle.plan.spec import ToolSpec
 
 __all__ = ["Asker", "cost_of"]
 
 STALLED: Final = Outcome("failed")
+ANSWERED: Final = Outcome()
 
 
 class Asker:
@@ -167,11 +169,11 @@ class Asker:
         fault = fault_of(error)
         if attempt >= self._max_attempts or not fault.transient:
             return None
-        wait_s = self._waits.seconds(fault, attempt)
-        now = asyncio.get_running_loop().time()
+        now, until = asyncio.get_running_loop().time(), inf if deadline is None else deadline
+        at: float | None = now + self._waits.seconds(fault, attempt)
         if fault.kind != "throttled":
-            wait_s = self._slots.budget(allowance_of(model)).book(now, wait_s)
-        return wait_s if deadline is None or now + wait_s < deadline else None
+            at = self._slots.budget(allowance_of(model)).book(now, at - now, until)
+        return at - now if at is not None and at < until else None
 
     async def _attempt(
         self, model: Model, request: Request, deadline: float | None, *, last: bool
@@ -262,15 +264,10 @@ class Asker:
     ) -> AsyncGenerator[str | ToolCall | Usage]:
         """A model's stream, given up after silence or at the deadline."""
         now = asyncio.get_running_loop().time
-        latest = float("inf") if deadline is None else deadline
-        lease, outcome = None, DROPPED
-        opens_at = max(now(), self._slots.opens_at(allowance_of(model)))
-        if opens_at >= latest:
-            raise _left_alone(model)
+        latest = inf if deadline is None else deadline
+        lease, outcome = await self._slot(model, request, latest), DROPPED
         try:
-            with Silence(min(opens_at + self._stall_s, latest)) as silence:
-                lease = await self._slots.acquire(allowance_of(model), cost_of(request))
-                silence.wait(min(max(now(), opens_at) + self._stall_s, latest))
+            with Silence(min(now() + self._stall_s, latest)) as silence:
                 stream = model.stream(request)
                 try:
                     async for piece in stream:
@@ -279,6 +276,8 @@ class Asker:
                             outcome = Outcome(used=used_of(piece))
                         yield piece
                         silence.wait(min(now() + self._stall_s, latest))
+                    if outcome is DROPPED:  # it has said all, and not counted it
+                        outcome = ANSWERED
                 finally:  # an iterator need not have it, a generator that is left early does
                     if hasattr(stream, "aclose"):
                         await cast("AsyncGenerator[Any]", stream).aclose()
@@ -297,8 +296,20 @@ class Asker:
                 retryable=True,
             ) from None
         finally:
-            if lease is not None:
-                lease.release(outcome._replace(quota=getattr(model, "quota", None)))
+            lease.release(outcome._replace(quota=getattr(model, "quota", None)))
+
+    async def _slot(self, model: Model, request: Request, latest: float) -> Lease:
+        """A slot for a call, after waiting for one: that is not the model's silence."""
+        name = allowance_of(model)
+        if self._slots.opens_at(name) >= latest:
+            raise _left_alone(model)
+        if asyncio.get_running_loop().time() >= latest:
+            raise _late(model)
+        try:
+            async with asyncio.timeout_at(latest if latest < inf else None):
+                return await self._slots.acquire(name, cost_of(request))
+        except TimeoutError:
+            raise _late(model) from None
 
 
 def _left_alone(model: Model) -> ModelError:

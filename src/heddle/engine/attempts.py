@@ -120,6 +120,8 @@ class Attempts:
             node.task = worker
             self._workers.add(worker)
             worker.add_done_callback(self._worker_ended)
+        if self._queue.called and self.in_flight >= most:
+            self._queue.give_turns_back()
         if self.speculating and self.spare is not None:
             self.spare()
 
@@ -200,6 +202,7 @@ class Attempts:
         args: dict[Node, dict[str, Any]] = {}
         for node in self._taken.pop(first):
             if node.status != "running":
+                self._settle(node, UNCALLED)
                 continue
             node.attempt += 1
             try:

@@ -85,7 +85,7 @@ class Outcomes:
 
     def succeeded(self, node: Node, value: Any, started: float) -> None:
         """The tool gave a value: the step is done."""
-        if node.attempt > 1:
+        if node.attempt > 1 or self.retrying.timed:
             self.retrying.forget(node)
         if node.element is not None:
             self.maps.succeeded(cast("Element", node), value, started)

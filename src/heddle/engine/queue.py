@@ -50,6 +50,7 @@ class ReadyQueue:
         hopeless: told of a step whose provider's breaker is open, and until when (loop time);
             whether waiting is of no use.
         admission: says what the run's budget can pay for; None where nothing bounds it.
+        called: gates that have opened for a step of this run, which has not tried them yet.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class ReadyQueue:
         self.followers: Mapping[Node, list[Node]] = {}
         self.hopeless: Callable[[Node, float], bool] = lambda node, at: False
         self.admission: Admission | None = None
+        self.called: set[str] = set()
         self._nodes = nodes
         self._slots = BreakerSlots.before(slots)
         self._tool_slots = LocalSlots(
@@ -124,6 +126,7 @@ class ReadyQueue:
         leases: list[Lease] = []
         for place, gate in enumerate(node.gates):
             slots, name = self._slots_of(gate)
+            self.called.discard(gate)
             lease = slots.try_acquire(name)
             if lease is None:
                 self._park(node, gate)
@@ -203,8 +206,19 @@ class ReadyQueue:
         self._shut.discard(gate)
         if not self._unpark(gate):
             return False
+        self.called.add(gate)
         self._wake()
         return True
+
+    def give_turns_back(self) -> None:
+        """The run has no slot of its own left: others may try the gates that have opened for it.
+
+        The steps that were to try them stay ready, and try when there is room.
+        """
+        called, self.called = self.called, set()
+        for gate in called:
+            slots, name = self._slots_of(gate)
+            slots.pass_on(name)
 
     def _unpark(self, gate: str) -> bool:
         """Move the best step parked at a gate back among the ready ones, if the gate is open."""

@@ -115,8 +115,10 @@ class RetryBudget:
         """A request was made."""
         self._requests.add(now)
 
-    def book(self, now: float, wait_s: float) -> float:
-        """Seconds from now at which a retry may begin that would wait so long by itself.
+    def book(self, now: float, wait_s: float, until: float = math.inf) -> float | None:
+        """When a retry may begin that would wait so long by itself.
+
+        None where that is not before `until`; nothing is booked then.
 
         Invariant: no minute sees more retries than were allowed when the last of them was booked.
         """
@@ -128,18 +130,27 @@ class RetryBudget:
             planned, at - BUDGET_WINDOW_S
         )
         if around >= allowed:
-            at = max(at, planned[-allowed] + BUDGET_WINDOW_S)
+            at = max(at, planned[-allowed] + BUDGET_WINDOW_S + wait_s)  # each at its own moment
+        if at >= until:
+            return None
         insort(planned, at)
-        return at - now
+        return at
+
+    def give_back(self, at: float) -> None:
+        """A retry that was booked for then is not made after all."""
+        place = bisect_left(self._planned, at)
+        if place < len(self._planned) and self._planned[place] == at:
+            del self._planned[place]
 
 
 class _Story:
     """What the failed attempts of one step have in common; of the last of them, what it said."""
 
-    __slots__ = ("alike", "began_s", "code", "message", "wakes_s")
+    __slots__ = ("alike", "began_s", "booked", "code", "message", "wakes_s")
 
     def __init__(self, began_s: float) -> None:
         self.began_s = began_s  # the first attempt
+        self.booked: tuple[RetryBudget, float] | None = None  # for the next one
         self.alike = 0  # how many have said the same, one after the other
         self.code = self.message = ""
         self.wakes_s = 0.0
@@ -164,6 +175,7 @@ class Retrying:
 
     Attributes:
         until_s: the run's own deadline, on its clock.
+        timed: whether a step has a time for all of its attempts.
 
     Cost: nothing for a step that does not fail.
     """
@@ -178,6 +190,7 @@ class Retrying:
         budget: Callable[[str], RetryBudget],
     ) -> None:
         self.until_s = math.inf
+        self.timed = limits.step_total_s is not None
         self._limits = limits
         self._log = log
         self._deadlines = deadlines
@@ -214,8 +227,8 @@ class Retrying:
             return self._for_good(node, "poisoned")
         if node.attempt >= self._attempts(node, fault) or not self._repeatable(node, fault):
             return self._for_good(node, code)
-        wakes_s = now + self._wait_s(node, fault)
-        if wakes_s >= self._bound_s(story):
+        wakes_s = self._wakes_s(node, fault, story)
+        if wakes_s is None:
             return self._for_good(node, code)
         self._stories[node] = story
         story.wakes_s = wakes_s
@@ -232,12 +245,19 @@ class Retrying:
             self._held.add(node)
         return None
 
-    def _wait_s(self, node: Node, fault: Fault) -> float:
+    def _wakes_s(self, node: Node, fault: Fault, story: _Story) -> float | None:
+        """When the next attempt may begin, on the run's clock; None where that is too late."""
+        now, bound_s = self._log.now(), self._bound_s(story)
         wait_s = self._waits.seconds(fault, node.attempt)
         provider = node.spec.provider if node.spec is not None else ""
-        if not provider or fault.kind == "throttled":
-            return wait_s
-        return self._budget(provider).book(asyncio.get_running_loop().time(), wait_s)
+        if provider and fault.kind != "throttled":
+            budget, loop_s = self._budget(provider), asyncio.get_running_loop().time()
+            at = budget.book(loop_s, wait_s, loop_s + bound_s - now)
+            if at is None:
+                return None
+            story.booked = budget, at
+            wait_s = at - loop_s
+        return now + wait_s if now + wait_s < bound_s else None
 
     def has_returned(self, node: Node) -> None:
         """The tool of an attempt that nobody waits for has returned."""
@@ -250,13 +270,20 @@ class Retrying:
         """A step has a value after all."""
         self._stories.pop(node, None)
 
+    def close(self) -> None:
+        """Nothing is tried again: what was booked for it is free for others."""
+        for story in self._stories.values():
+            if story.booked is not None:
+                story.booked[0].give_back(story.booked[1])
+        self._stories.clear()
+
     def left_s(self, node: Node, now: float) -> float:
-        """Seconds that are left of the time which a step has with all of its attempts."""
+        """Seconds that are left of the time which a step has, when an attempt of it begins."""
         most_s = self._limits.step_total_s
         if most_s is None:
             return math.inf
-        story = self._stories.get(node)
-        return most_s if story is None else max(0.0, story.began_s + most_s - now)
+        story = self._stories.setdefault(node, _Story(now))
+        return max(0.0, story.began_s + most_s - now)
 
     def _for_good(self, node: Node, code: str) -> str:
         self._stories.pop(node, None)
@@ -290,5 +317,6 @@ class Retrying:
     def _wake(self, node: Node) -> None:
         node.deadline = None
         if node.status == "waiting":
+            self._stories[node].booked = None
             node.status = "ready"
             self._go_on(node)

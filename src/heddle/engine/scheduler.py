@@ -674,6 +674,7 @@ class Scheduler:
             self.cancel("the run was interrupted", code=INTERRUPTED)
         elif self._unfinished:
             self.cancel("the run is over")
+        self._retrying.close()
         await self._expansions.close()
         if self._doubts is not None:
             await self._doubts.close()

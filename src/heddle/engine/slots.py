@@ -248,7 +248,9 @@ class LocalSlots:
     ) -> None:
         """Call `wake` once when a slot is given back, or the allowance has room again."""
         gate = self._gate(provider)
-        assert gate is not None, "a name without bounds is always free"
+        if gate is None:  # free all the time; what was shut stood before it
+            asyncio.get_running_loop().call_soon(wake)
+            return
         gate.turns.add(run, Waiter(wake, cost))
         now = asyncio.get_running_loop().time()
         self._arm(gate, max(gate.allowance.opens_at(now, gate.turns.peek().cost), now + _SOON_S))
