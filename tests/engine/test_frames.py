@@ -52,7 +52,7 @@ def read_back(*entries: Any) -> list[Any]:
 
 def refused(body: bytes, large: dict[str, bytes] | None = None) -> JournalError:
     with pytest.raises(JournalError) as caught:
-        decode(body, large or {})
+        decode(body, large or {}, strict=True)
     return caught.value
 
 
@@ -180,6 +180,27 @@ def test_what_nests_without_end_is_refused() -> None:
 )
 def test_any_other_form_is_damage(body: bytes) -> None:
     assert refused(body).code == "journal-damaged"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"events": [],"large":[]}',
+        b'{"events":[[0,1e0,"1"]],"large":[]}',
+        b'{"events":[[0,1.0,"\\u0031"]],"large":[]}',
+    ],
+)
+def test_only_the_strict_look_at_the_bytes_whose_hash_says_that_they_were_written(
+    body: bytes,
+) -> None:
+    assert decode(body, {}) in ([], [(0, 1.0, "1")])
+    assert refused(body).code == "journal-damaged"
+
+
+def test_what_is_no_number_is_refused_by_all() -> None:
+    for text in (b"NaN", b"Infinity", b"-Infinity"):
+        with pytest.raises(JournalError, match="damaged"):
+            decode(b'{"events":[[0,' + text + b',"1"]],"large":[]}', {})
 
 
 def test_an_event_has_one_form_only() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import FrozenInstanceError
 from typing import Any
 
 import pytest
@@ -11,11 +12,29 @@ from hypothesis import strategies as st
 
 import heddle
 from heddle.engine import events as ev
+from heddle.engine.events import StepAccepted
 from heddle.engine.state import fold
-from heddle.engine.wire import WireError, event_from_json, event_to_json
+from heddle.engine.wire import (
+    WireError,
+    event_from_json,
+    event_to_json,
+    step_from_wire,
+    step_to_wire,
+)
 from heddle.models.protocol import Usage
 from heddle.plan.findings import Finding
-from heddle.plan.ir import Choose, Hole, Input, Item, Origin, Ref, Step, Template, When
+from heddle.plan.ir import (
+    Choose,
+    Hole,
+    Input,
+    Item,
+    Origin,
+    Ref,
+    Step,
+    Template,
+    When,
+    plain_step,
+)
 from heddle.testing.clock import run_virtual
 from heddle.testing.scripted import ScriptedModel
 
@@ -194,3 +213,24 @@ def test_a_value_that_is_not_json_is_refused_on_both_ways(value: Any) -> None:
 def test_only_events_are_written(thing: Any) -> None:
     with pytest.raises(WireError):
         event_to_json(thing)
+
+
+# -- what is known to be sound -------------------------------------------------------------------
+
+
+def test_a_step_with_nothing_but_arguments_is_the_same_however_it_is_made() -> None:
+    origin = Origin(3, 7)
+    args = {"at": [Ref("0", ("x", 1)), Ref("0"), "$1", {"deep": Ref("1")}], "n": 1.5}
+    step = Step("1", "look", args, note="why", origin=origin)
+    read = step_from_wire(step_to_wire(step), sound=True)
+    assert (read, type(read)) == (step, Step)
+    assert plain_step("1", "x", {}) == Step("1", "x")
+    with pytest.raises(FrozenInstanceError):
+        read.tool = "other"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("change", [{"at": "1"}, {"at": True}, {"n": 1.5}, {"step": []}, {"x": 1}])
+def test_what_is_known_to_be_sound_is_refused_too_where_a_field_does_not_fit(change: Any) -> None:
+    data = event_to_json(StepAccepted(1.0, 1, 1, Step("1", "look", {}))) | change
+    with pytest.raises(WireError, match=f"StepAccepted.*{next(iter(change))}"):
+        event_from_json(data, sound=True)

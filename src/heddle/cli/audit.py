@@ -30,7 +30,7 @@ def audit(name: str, place: str | None, as_json: bool) -> int:
     from heddle.engine.audit import audit as audit_of
 
     async def work(store: Store) -> KeptRun:
-        return await load(store, await find(store, name))
+        return await load(store, await find(store, name), strict=True)
 
     kept = in_journal(place, work)
     found = audit_of(kept.events)

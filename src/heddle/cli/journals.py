@@ -182,8 +182,13 @@ def _only(rows: list[RunRow], name: str) -> RunRow:
     )
 
 
-async def load(store: Store, row: RunRow) -> KeptRun:
+async def load(store: Store, row: RunRow, *, strict: bool = False) -> KeptRun:
     """A run with its events.
+
+    Args:
+        store: where it is kept.
+        row: the run.
+        strict: whether its frames have to be canonical, byte for byte.
 
     Cost: linear in the run.
 
@@ -193,8 +198,8 @@ async def load(store: Store, row: RunRow) -> KeptRun:
     from heddle.engine.journal.reading import read
     from heddle.engine.record import event_of
 
-    events = [event_of(entry) async for page in read(store, row.run) for entry in page.entries]
-    return KeptRun(row, events)
+    pages = read(store, row.run, strict=strict)
+    return KeptRun(row, [event_of(entry) async for page in pages for entry in page.entries])
 
 
 def standing(row: RunRow) -> str:

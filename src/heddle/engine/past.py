@@ -81,17 +81,19 @@ class Past:
         self._plans: dict[int, Plan] | None = None
         self.last_round = self.model_calls = 0
         for entry in self.entries:
-            self._take(event_of(entry))
+            self._take(entry)
         if self.state.finished is None:
             self._cut_off(ev.LeaseTaken(self.state.last_s, "", 0))
 
-    def _take(self, event: Event) -> None:
-        if isinstance(event, ev.LeaseTaken):
-            self._cut_off(event)
+    def _take(self, entry: Entry) -> None:
+        if isinstance(entry, ev.LeaseTaken):
+            self._cut_off(entry)
             return
-        self.state.apply(event)
-        if (take := _TAKE.get(type(event))) is not None:
-            take(self, event)
+        self.state.take(entry)
+        if entry.__class__ is tuple:
+            _FREQUENT[entry[0]](self, *entry)  # type: ignore[index]
+        elif (take := _TAKE.get(type(cast("Event", entry)))) is not None:
+            take(self, entry)
 
     def _cut_off(self, event: ev.LeaseTaken) -> None:
         """A process has died: forget the plans that were being written."""
@@ -198,22 +200,30 @@ def _approval(past: Past, event: ev.Approval) -> None:
 
 
 def _intended(past: Past, event: ev.StepIntent) -> None:
-    _started(past, event)
+    _started(past, 0, event.at, event.step, event.attempt, event.element)
     past.unknown.pop((event.step, event.element), None)
     past.doubtful[event.step, event.element] = event
 
 
-def _started(past: Past, event: ev.StepStarted | ev.StepIntent) -> None:
-    past.attempts[event.step, event.element] = event.attempt
-    past.ending.pop((event.step, event.element), None)
+def _ready(*_: Any) -> None:
+    """Nothing has begun."""
 
 
-def _result(past: Past, event: ev.StepResult) -> None:
-    past.doubtful.pop((event.step, event.element), None)
-    if event.element is None:
-        past.ending[event.step, None] = Outcome("done", event.value)
+def _started(past: Past, _: int, at: float, id: str, attempt: int, element: int | None) -> None:
+    place = id, element
+    past.attempts[place] = attempt
+    past.ending.pop(place, None)
+
+
+def _result(
+    past: Past, _: int, at: float, id: str, attempt: int, value: Any, element: int | None, *__: Any
+) -> None:
+    place = id, element
+    past.doubtful.pop(place, None)
+    if element is None:
+        past.ending[place] = Outcome("done", value)
     else:
-        past.given.setdefault(event.step, set()).add(event.element)
+        past.given.setdefault(id, set()).add(element)
 
 
 def _late(past: Past, event: ev.LateResult) -> None:
@@ -260,8 +270,8 @@ def _reopened(past: Past, event: ev.StepReopened) -> None:
         past.doubtful[place] = past.unknown.pop(place)
 
 
-def _ended(past: Past, event: ev.StepEnded) -> None:
-    _over(past, (event.step, None), event.status)
+def _ended(past: Past, _: int, at: float, id: str, status: Status, code: str) -> None:
+    _over(past, (id, None), status)
 
 
 def _element_ended(past: Past, event: ev.ElementEnded) -> None:
@@ -274,7 +284,17 @@ def _over(past: Past, place: Place, status: Status) -> None:
         past.doubtful.pop(place, None)
 
 
+_FREQUENT: tuple[Callable[..., None], ...] = (_ready, _started, _result, _ended)
+"""How the events that each step has are taken: as `state` takes them."""
+
+
+def _frequent(number: int) -> Callable[[Past, Any], None]:
+    take = _FREQUENT[number]
+    return lambda past, event: take(past, number, *event)
+
+
 _TAKE: dict[type[Event], Callable[[Past, Any], None]] = {
+    **{kind: _frequent(number) for number, kind in enumerate(ev.FREQUENT)},
     ev.RunCreated: _created,
     ev.PlanProposed: _proposed,
     ev.ModelStarted: _asked,
@@ -287,13 +307,10 @@ _TAKE: dict[type[Event], Callable[[Past, Any], None]] = {
     ev.MapExpanded: _say,
     ev.Approval: _approval,
     ev.StepIntent: _intended,
-    ev.StepStarted: _started,
-    ev.StepResult: _result,
     ev.LateResult: _late,
     ev.StepError: _error,
     ev.StepUnknown: _unknown,
     ev.UnknownResolved: _resolved,
     ev.StepReopened: _reopened,
-    ev.StepEnded: _ended,
     ev.ElementEnded: _element_ended,
 }

@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from heddle.engine import events as ev
 from heddle.engine.elements import MapState, critical_ends
@@ -17,7 +17,7 @@ from heddle.plan.ir import MISSING, Step
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from heddle.engine.events import Event, Status
+    from heddle.engine.events import Entry, Event, Status
     from heddle.plan.findings import Finding
 
 __all__ = ["RoundState", "RunState", "StepState", "fold"]
@@ -137,6 +137,14 @@ class RunState:
         if apply is not None:
             apply(self, event)
 
+    def take(self, entry: Entry) -> None:
+        """Take an event as a log's record keeps it, or as it is. Cost: O(1)."""
+        if entry.__class__ is tuple:
+            self.last_s = entry[1]  # type: ignore[assignment]
+            _TAKE[entry[0]](self, *entry)  # type: ignore[index]
+        else:
+            self.apply(cast("Event", entry))
+
     @property
     def last_round(self) -> RoundState | None:
         """The plan of the run itself that counts: the one that gave the answer, or the last."""
@@ -196,11 +204,11 @@ class RunState:
         return critical_ends(own, inner)
 
 
-def fold(events: Iterable[Event]) -> RunState:
+def fold(entries: Iterable[Entry]) -> RunState:
     """The state after these events. Cost: linear."""
     state = RunState()
-    for event in events:
-        state.apply(event)
+    for entry in entries:
+        state.take(entry)
     return state
 
 
@@ -273,20 +281,22 @@ def _plan_rejected(state: RunState, event: ev.PlanRejected) -> None:
     state.numbered(event.round).closed_s = event.at
 
 
-def _ready(state: RunState, event: ev.StepReady) -> None:
-    step = state.steps[event.step]
-    step.status, step.ready_s = "ready", event.at
+def _ready(state: RunState, _: int, at: float, id: str) -> None:
+    step = state.steps[id]
+    step.status, step.ready_s = "ready", at
 
 
-def _started(state: RunState, event: ev.StepStarted) -> None:
-    step = state.steps[event.step]
+def _started(
+    state: RunState, _: int, at: float, id: str, attempt: int, element: int | None
+) -> None:
+    step = state.steps[id]
     step.status = "running"
-    if event.element is None or step.map is None:
-        step.started_s, step.attempts = event.at, event.attempt
+    if element is None or step.map is None:
+        step.started_s, step.attempts = at, attempt
         return
     step.attempts += 1
-    step.started_s = event.at if step.started_s is None else step.started_s
-    step.map.started(event.element, event.at)
+    step.started_s = at if step.started_s is None else step.started_s
+    step.map.started(element, at)
 
 
 def _expanded(state: RunState, event: ev.MapExpanded) -> None:
@@ -300,14 +310,15 @@ def _element_ended(state: RunState, event: ev.ElementEnded) -> None:
         step.map.ended(event, default)
 
 
-def _result(state: RunState, event: ev.StepResult) -> None:
-    step = state.steps[event.step]
-    if event.element is None or step.map is None:
-        step.value = event.value
+def _result(state: RunState, _: int, *fields: Any) -> None:
+    at, id, _attempt, value, element, usage = fields[:6]
+    step = state.steps[id]
+    if element is None or step.map is None:
+        step.value = value
     else:
-        step.map.gave(event.element, event.at, event.value)
-    if event.usage is not None:
-        state.metered.append(event)
+        step.map.gave(element, at, value)
+    if usage is not None:
+        state.metered.append(ev.StepResult(*fields))
 
 
 def _late(state: RunState, event: ev.LateResult) -> None:
@@ -346,13 +357,13 @@ def _error(state: RunState, event: ev.StepError) -> None:
         elements.messages[event.element] = event.message
 
 
-def _ended(state: RunState, event: ev.StepEnded) -> None:
-    step = state.steps[event.step]
-    step.status, step.code, step.finished_s = event.status, event.code, event.at
+def _ended(state: RunState, _: int, at: float, id: str, status: Status, code: str) -> None:
+    step = state.steps[id]
+    step.status, step.code, step.finished_s = status, code, at
     if step.map is not None:
         step.value = step.map.values
         step.map.running.clear()
-    elif event.status == "failed" and step.has_value:
+    elif status == "failed" and step.has_value:
         assert step.step is not None
         step.value = step.step.default
 
@@ -376,7 +387,18 @@ def _joined(state: RunState, event: ev.JoinResult) -> None:
         state.answered = event.round
 
 
+_TAKE: tuple[Callable[..., None], ...] = (_ready, _started, _result, _ended)
+"""How the events that each step has are taken, by their numbers, with these and all their fields:
+four calls a step, so that nothing is made for them."""
+
+
+def _frequent(number: int) -> Callable[[RunState, Any], None]:
+    take = _TAKE[number]
+    return lambda state, event: take(state, number, *event)
+
+
 _APPLY: dict[type[Event], Callable[[RunState, Any], None]] = {
+    **{kind: _frequent(number) for number, kind in enumerate(ev.FREQUENT)},
     ev.RunCreated: _created,
     ev.LeaseTaken: _leased,
     ev.StrategyChosen: _strategy,
@@ -389,15 +411,11 @@ _APPLY: dict[type[Event], Callable[[RunState, Any], None]] = {
     ev.HoleFilled: _filled,
     ev.PlanAccepted: _plan_accepted,
     ev.PlanRejected: _plan_rejected,
-    ev.StepReady: _ready,
     ev.MapExpanded: _expanded,
     ev.ElementEnded: _element_ended,
-    ev.StepStarted: _started,
-    ev.StepResult: _result,
     ev.LateResult: _late,
     ev.StepReopened: _reopened,
     ev.StepError: _error,
-    ev.StepEnded: _ended,
     ev.ModelStarted: _asked,
     ev.ModelCall: _called,
     ev.JoinStarted: _join_started,

@@ -39,6 +39,7 @@ from heddle.plan.ir import (
     Template,
     Value,
     When,
+    plain_step,
 )
 
 __all__ = [
@@ -201,12 +202,16 @@ def decode(value: Any) -> Value:
     Raises:
         NodeError: a node that is malformed.
     """
-    if isinstance(value, list):
-        return [decode(item) for item in cast("list[Any]", value)]
-    if not isinstance(value, dict):
+    if isinstance(value, dict):
+        return _decode_mapping(value)  # pyright: ignore[reportUnknownArgumentType]
+    if not isinstance(value, list):
         return value
-    mapping = cast("dict[str, Any]", value)
-    if len(mapping) == 1 and (name := mapping.get("$ref")) and isinstance(name, str):
+    items: list[Any] = value  # pyright: ignore[reportUnknownVariableType]  # no call of `cast`: there may be millions
+    return [item if item.__class__ in _SCALARS else decode(item) for item in items]
+
+
+def _decode_mapping(mapping: dict[str, Any]) -> Value:
+    if len(mapping) == 1 and (name := mapping.get("$ref")) and name.__class__ is str:
         return Ref(name)
     kinds = NODE_KEYS.intersection(mapping)
     if not kinds:
@@ -290,6 +295,8 @@ def step_from_json(data: dict[str, Any], origin: Origin | None = None) -> Step:
     Raises:
         NodeError: a field that is unknown, missing or malformed.
     """
+    if data.keys() <= _PLAIN_KEYS and (plain := _plain_step(data, origin)) is not None:
+        return plain
     if not data.keys() <= _STEP_KEYS:
         unknown = min(data.keys() - _STEP_KEYS)
         raise NodeError(f"a step has no field {unknown!r}", "bad-field")
@@ -298,13 +305,6 @@ def step_from_json(data: dict[str, Any], origin: Origin | None = None) -> Step:
         args = {str(place): item for place, item in enumerate(cast("list[Any]", args))}
     if not isinstance(args, dict):
         raise NodeError("args must be an object", "bad-field")
-    if data.keys() <= _PLAIN_KEYS:  # most steps, and there may be a million
-        args = {
-            name: item if item.__class__ in _SCALARS else decode(item)
-            for name, item in cast("dict[str, Any]", args).items()
-        }
-        note = str(data.get("note", ""))
-        return Step(_text(data, "id"), _text(data, "tool"), args, note=note, origin=origin)
     return Step(
         id=_text(data, "id"),
         tool=_text(data, "tool"),
@@ -323,6 +323,20 @@ def step_from_json(data: dict[str, Any], origin: Origin | None = None) -> Step:
         note=str(data.get("note", "")),
         origin=origin,
     )
+
+
+def _plain_step(data: dict[str, Any], origin: Origin | None) -> Step | None:
+    """A step with arguments and nothing else, as most are, and there may be a million."""
+    get: Any = data.get
+    id, tool, args, note = get("id"), get("tool"), get("args"), get("note", "")
+    if not (id.__class__ is tool.__class__ is note.__class__ is str and args.__class__ is dict):
+        return None
+    if not (id and tool):
+        return None
+    given = {
+        name: item if item.__class__ in _SCALARS else decode(item) for name, item in args.items()
+    }
+    return plain_step(id, tool, given, note, origin)
 
 
 def _text(data: dict[str, Any], name: str) -> str:

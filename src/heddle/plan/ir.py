@@ -20,7 +20,8 @@ holds its place as a `Hole`, which may be filled once.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import MISSING as DATACLASS_MISSING
+from dataclasses import dataclass, field, fields, make_dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 from heddle.plan.findings import Finding, Origin
@@ -45,6 +46,7 @@ __all__ = [
     "When",
     "dependencies",
     "nodes_of",
+    "plain_step",
     "qualified",
     "references",
 ]
@@ -152,6 +154,28 @@ class Step:
     retry: int | None = None
     note: str = ""
     origin: Origin | None = None
+
+
+_Unsealed: Any = make_dataclass(
+    "_Unsealed",
+    [
+        each.name if each.default is DATACLASS_MISSING else (each.name, Any, each.default)
+        for each in fields(Step)
+    ],
+    slots=True,
+)  # the same slots, and setting one is no call
+
+
+def plain_step(
+    id: str, tool: str, args: Mapping[str, Value], note: str = "", origin: Origin | None = None
+) -> Step:
+    """A step with arguments and nothing else: what `Step` makes, in a fifth of the time.
+
+    A journal may hold a million; a frozen dataclass takes 3 µs to set its fields, one by one.
+    """
+    step = _Unsealed(id, tool, args, note=note, origin=origin)
+    step.__class__ = Step
+    return step
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,9 @@ kept out of band under its hash. No value is marked in place, so none can be mis
 
 Canonical is one form for one list of events: UTF-8, no white space, numbers as Python writes them,
 members in the order of the value. Their order is kept because prompts show it: a resumed run must
-say to a model, byte for byte, what the first would have said. What is not in that form is refused.
+say to a model, byte for byte, what the first would have said. The writer knows no other form, and a
+frame's hash says that the bytes are the writer's, so that a reader need not write all of it again
+to compare. The audit does (`strict`), and refuses another form.
 
 >>> body, large = encode([(0, 1.5, "1")])
 >>> body
@@ -153,21 +155,22 @@ def _with(row: Any, key: Any, value: Any) -> Any:
 # -- reading -------------------------------------------------------------------------------------
 
 
-def decode(body: bytes, large: Mapping[str, bytes]) -> list[Entry]:
+def decode(body: bytes, large: Mapping[str, bytes], *, strict: bool = False) -> list[Entry]:
     """The events of a frame's body.
 
     Args:
         body: as `encode` made it.
         large: what `named_in` names, by hash.
+        strict: whether to refuse what is not canonical, byte for byte; it costs as much again.
 
     Raises:
         JournalError: `journal-damaged` if it is in another form or a value is another one;
             `journal-newer` if it holds an event that this version does not know.
     """
     with many_objects():
-        rows, names = _parts(_parsed(body, "a frame"))
+        rows, names = _parts(_parsed(body, "a frame", strict=strict))
         for index, field, digest in names:
-            rows[index] = _given_back(rows[index], field, digest, large)
+            rows[index] = _given_back(rows[index], field, digest, large, strict=strict)
         return [_entry(row) for row in rows]
 
 
@@ -182,15 +185,22 @@ def named_in(body: bytes) -> list[str]:
     return [digest for _, _, digest in _parts(_parsed(body, "a frame"))[1]]
 
 
-def _parsed(data: bytes, what: str) -> Any:
-    """JSON that is in canonical form, and nothing else."""
+def _parsed(data: bytes, what: str, *, strict: bool = False) -> Any:
+    """JSON; in strictness, only such that is in canonical form."""
     try:
-        value = json.loads(data)
-        if canonical(value) == data:
+        value = _loads(data.decode())
+        if not strict or canonical(value) == data:
             return value
-    except (ValueError, TypeError, RecursionError):
+    except (ValueError, RecursionError):
         pass
-    raise damaged(f"{what} is not canonical JSON")
+    raise damaged(f"{what} is not {'canonical ' * strict}JSON")
+
+
+def _no_number(text: str) -> None:
+    raise ValueError(f"{text} is not a JSON number")
+
+
+_loads = json.JSONDecoder(parse_constant=_no_number).decode
 
 
 def _parts(data: Any) -> tuple[list[Any], list[tuple[int, str, str]]]:
@@ -209,7 +219,9 @@ def _parts(data: Any) -> tuple[list[Any], list[tuple[int, str, str]]]:
     return rows, names
 
 
-def _given_back(row: Any, field: str, digest: str, large: Mapping[str, bytes]) -> Any:
+def _given_back(
+    row: Any, field: str, digest: str, large: Mapping[str, bytes], *, strict: bool
+) -> Any:
     """An event's JSON with a value that was kept out of band."""
     places = dict(_places(row)) if _is_row(row) else {}
     data = large.get(digest, b"")
@@ -217,7 +229,7 @@ def _given_back(row: Any, field: str, digest: str, large: Mapping[str, bytes]) -
         raise damaged(f"a large value is named for {field!r:.40}, which has no room for one")
     if digest_of(data) != digest or len(data) <= LARGE:
         raise damaged(f"the large value {digest:.16}… is another one")
-    return _with(row, places[field], _parsed(data, "a large value"))
+    return _with(row, places[field], _parsed(data, "a large value", strict=strict))
 
 
 def _is_row(row: Any) -> bool:
@@ -232,13 +244,13 @@ def _is_row(row: Any) -> bool:
 
 def _entry(row: Any) -> Entry:
     """The event that a row stands for."""
-    if isinstance(row, dict):
-        return _event(cast("dict[str, Any]", row))
-    if isinstance(row, list):
-        entry = tuple(cast("list[Any]", row))
+    if row.__class__ is list:
+        entry = tuple(row)
         number = _TYPES.get(tuple(map(type, entry)), -1)
-        if number >= 0 and entry[0] == number and (number != ENDED or entry[3] in TERMINAL):
+        if number >= 0 and number == entry[0] and (number != ENDED or entry[3] in TERMINAL):
             return entry
+    elif row.__class__ is dict:
+        return _event(row)
     raise damaged(f"there is no event {row!r:.60}")
 
 
@@ -247,7 +259,7 @@ def _event(data: dict[str, Any]) -> Entry:
     if type(schema) is int and schema > SCHEMA:
         raise _newer(f"schema {schema}, and this one reads {SCHEMA}")
     try:
-        event = event_from_json(data, sound=True)  # its canonical form was
+        event = event_from_json(data, sound=True)
     except WireError as error:
         if str(error).startswith("there is no event"):
             raise _newer(str(error)) from None

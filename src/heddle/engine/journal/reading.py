@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from heddle.engine.journal.frames import Chain, canonical, decode, digest_of, named_in
 from heddle.engine.journal.store import Head, Snapshot
 from heddle.engine.many import many_objects
-from heddle.engine.record import event_of
 from heddle.engine.state import RunState
 from heddle.engine.state_json import state_from_json, state_to_json
 
@@ -40,8 +39,13 @@ class Page(NamedTuple):
     wall: float
 
 
-async def read(store: Store, run: str) -> AsyncIterator[Page]:
+async def read(store: Store, run: str, *, strict: bool = False) -> AsyncIterator[Page]:
     """The events of a run, frame by frame; all of them were there when it began to look.
+
+    Args:
+        store: where it is kept.
+        run: its id.
+        strict: whether to refuse frames that are not canonical, byte for byte, as the audit does.
 
     Cost: linear; the memory of one frame.
 
@@ -49,17 +53,20 @@ async def read(store: Store, run: str) -> AsyncIterator[Page]:
         JournalError: `run-unknown`; `journal-damaged`, `journal-newer`; what the store says.
     """
     row = await store.run(run)
-    async for page in _pages(store, run, Chain(run, row.head)):
+    async for page in _pages(store, run, Chain(run, row.head), strict=strict):
         yield page
 
 
-async def _pages(store: Store, run: str, chain: Chain) -> AsyncIterator[Page]:
+async def _pages(
+    store: Store, run: str, chain: Chain, *, strict: bool = False
+) -> AsyncIterator[Page]:
     """What follows in a chain that was looked at so far."""
     async for frame in store.frames(run, chain.number):
         if not chain.follows(frame):
             break
         large = {digest: await store.large(digest) for digest in named_in(frame.body)}
-        yield Page(Head(frame.number, frame.hash), decode(frame.body, large), frame.wall)
+        entries = decode(frame.body, large, strict=strict)
+        yield Page(Head(frame.number, frame.hash), entries, frame.wall)
     chain.end()
 
 
@@ -76,7 +83,7 @@ async def folded(store: Store, run: str) -> RunState:
     state, chain = await _last_snapshot(store, run, head) or (RunState(), Chain(run, head))
     async for page in _pages(store, run, chain):
         for entry in page.entries:
-            state.apply(event_of(entry))
+            state.take(entry)
     return state
 
 
