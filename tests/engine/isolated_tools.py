@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -31,6 +33,20 @@ def spin(marker: str) -> int:
     Path(marker).write_text(str(os.getpid()))
     while True:
         time.sleep(0.001)
+
+
+@heddle.tool(effect="read", isolate=True)
+def spawn(marker: str, hang: bool = True) -> int:
+    """Start a program, and wait for its end, or leave it to itself."""
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    Path(marker).write_text(str(child.pid))
+    return child.wait() if hang else child.pid
+
+
+@heddle.tool(effect="write", isolate=True)
+def change() -> int:
+    """An effect; the process that makes it."""
+    return os.getpid()
 
 
 @heddle.tool(effect="write", isolate=True)

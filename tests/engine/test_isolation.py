@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 import time
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import isolated_tools as tools
 import pytest
@@ -17,9 +19,6 @@ from heddle.engine.events import StepIntent
 from heddle.engine.executor import LocalExecutor
 from heddle.engine.isolation import Workers
 from heddle.errors import ConfigError, ToolFailed
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 ONCE = Limits(max_attempts=1)
 
@@ -95,6 +94,58 @@ def test_a_cancelled_call_leaves_nothing(tmp_path: Path) -> None:
             await call
         assert not alive(int(marker.read_text()))
         executor.close()
+
+    asyncio.run(main())
+
+
+async def gone(pid: int) -> None:
+    """Wait until a process that is not our own child has ended."""
+    while running(pid):  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+
+
+def running(pid: int) -> bool:
+    """Whether it is there, and no zombie that its new parent has not looked after yet."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    return False
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
+@pytest.mark.parametrize("hang", [True, False])
+def test_what_a_call_has_started_ends_with_its_worker(tmp_path: Path, hang: bool) -> None:
+    marker = tmp_path / "pid"
+
+    async def main() -> None:
+        executor = LocalExecutor({"spawn": tools.spawn})
+        args = {"marker": str(marker), "hang": hang}
+        call = asyncio.ensure_future(executor.call("spawn", args, 1))
+        await written(marker)
+        child = int(marker.read_text())
+        assert running(child)
+        if hang:
+            call.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await call
+        else:
+            assert await call == child
+            executor.close()
+        async with asyncio.timeout(10):
+            await gone(child)
+        executor.close()
+
+    asyncio.run(main())
+
+
+def test_a_worker_that_was_killed_while_it_had_nothing_to_do_costs_no_call() -> None:
+    async def main() -> None:
+        workers = Workers(1)
+        assert tools.change.home is not None
+        first = await workers.call(tools.change.home, {})
+        os.kill(first, signal.SIGKILL)
+        os.waitid(os.P_PID, first, os.WEXITED | os.WNOWAIT)  # noqa: ASYNC222
+        assert await workers.call(tools.change.home, {}) != first
+        workers.close()
 
     asyncio.run(main())
 

@@ -69,6 +69,8 @@ def serve() -> None:
 def _listen(asked: IO[bytes], calls: queue.SimpleQueue[bytes]) -> None:
     while (call := read_frame(asked)) is not None:
         calls.put(call)
+    if hasattr(os, "killpg") and os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)  # what tools have started here ends as well
     os._exit(0)
 
 

@@ -1,9 +1,10 @@
 """Process isolation: calls in worker processes, which can be killed.
 
 A thread cannot be stopped, a process can. A call that is cancelled or out of time is killed with
-its worker, and its slot is free at once; one that takes its worker with it (a crash in C,
-`os._exit`, the kernel out of memory) is a failed call, and nobody else's. Workers are started
-afresh, never forked, are kept for further calls, and end with the process that started them.
+its worker and with what that has started, and its slot is free at once; one that takes its worker
+with it (a crash in C, `os._exit`, the kernel out of memory) is a failed call, and nobody else's.
+Workers are started afresh, never forked, are kept for further calls, and end with the process that
+started them.
 
 Arguments and values go through pipes as JSON; the function is found by its module and name. That is
 why this is our own: anyio.to_process, loky and concurrent.futures pickle both and import the
@@ -16,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -39,6 +41,9 @@ _BOOT = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
     "from heddle.engine.isolated import serve; serve()"
 )
+
+
+_GROUPS = hasattr(os, "killpg")
 
 
 class Workers:
@@ -92,9 +97,15 @@ class Workers:
         return _crashed(worker.end(_LAST_WORDS_S))
 
     def _take(self) -> _Worker:
-        with self._lock:
-            worker = self._idle.pop() if self._idle else None
-        return worker or _Worker()
+        """One that lives: an idle one may have been killed, and no call is lost with it."""
+        while True:
+            with self._lock:
+                worker = self._idle.pop() if self._idle else None
+            if worker is None:
+                return _Worker()
+            if worker.alive:
+                return worker
+            worker.end()
 
     def _give(self, worker: _Worker) -> None:
         with self._lock:
@@ -144,14 +155,20 @@ class _Call:
 
 
 class _Worker:
-    """A process that makes one call after another."""
+    """A process that makes one call after another, and leads a group: its children end with it."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] = subprocess.Popen(
             [sys.executable, "-c", _BOOT, json.dumps(sys.path)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            process_group=0 if _GROUPS else None,
         )
+
+    @property
+    def alive(self) -> bool:
+        """Whether it has not ended."""
+        return self._process.poll() is None
 
     def ask(self, text: bytes) -> bytes | None:
         """Its answer; None if it has ended instead."""
@@ -162,7 +179,10 @@ class _Worker:
             return None
 
     def kill(self) -> None:
-        """End it now, whatever it does."""
+        """End it now, whatever it does, and what it has started."""
+        if _GROUPS:
+            with contextlib.suppress(ProcessLookupError, PermissionError):  # all of it has ended
+                os.killpg(self._process.pid, signal.SIGKILL)
         self._process.kill()
 
     def end(self, patience_s: float = 0.0) -> int:
@@ -176,7 +196,7 @@ class _Worker:
                 self._process.wait(patience_s)
         except subprocess.TimeoutExpired:
             pass
-        self._process.kill()
+        self.kill()
         for pipe in (self._process.stdin, self._process.stdout):
             with contextlib.suppress(OSError):  # a request that it did not read
                 self._pipe(pipe).close()
