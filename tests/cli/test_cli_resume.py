@@ -115,6 +115,9 @@ def test_a_run_that_is_over_is_not_run_again(shop: Heddle) -> None:
     done = shop("resume", "last", "--json")
     assert done.json == json.loads(first.stdout)
     assert len(noted(shop)) == 3
+    assert f"run {done.json['run_id']} is over, and is not run again: succeeded" in (
+        shop("resume", "last").err
+    )
 
 
 def test_a_run_is_gone_on_with_from_any_folder(shop: Heddle, tmp_path: Path) -> None:
@@ -155,6 +158,8 @@ def test_an_interrupted_run_says_how_to_go_on(shop: Heddle) -> None:
     out, err = process.communicate(timeout=30)
     assert process.returncode == 130
     assert f"to go on: heddle resume {json.loads(out)['run_id']}" in err
+    assert "--resolve 2=OUTCOME" in err
+    assert "not-done  it has not: do it now" in err
 
 
 def test_a_run_that_another_process_has_is_refused_and_then_taken_over(shop: Heddle) -> None:
@@ -163,6 +168,7 @@ def test_a_run_that_another_process_has_is_refused_and_then_taken_over(shop: Hed
     done = shop("resume", "last", "--json")
     assert done.status == 2
     assert done.json["error"]["code"] == "run-leased"
+    assert f"another process: process {process.pid} on " in done.json["error"]["message"]
     process.kill()
     process.communicate(timeout=30)
     assert shop("runs", "--json").json["runs"][0]["status"] == "stopped"

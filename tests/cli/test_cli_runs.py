@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 import sqlite3
 from typing import TYPE_CHECKING
 
 import pytest
 from kept_runs import events_of, intent_at, keep
 
+from heddle.cli.journals import go_on
 from heddle.engine.events import RunFinished, StepEnded, StepUnknown
 
 if TYPE_CHECKING:
@@ -76,7 +78,7 @@ def test_a_run_with_an_unknown_write_says_what_there_is_to_resolve(heddle: Heddl
     keep(heddle.folder / "runs.db", run, cut)
     (row,) = call("runs", "--json").json["runs"]
     assert (row["status"], row["unknown"]) == ("unresolved", ["2"])
-    assert "--resolve 2=done|not-done|failed" in row["next"]
+    assert row["next"].endswith("--resolve 2=OUTCOME --journal runs.db")
 
 
 def test_a_damaged_run_is_in_the_list_and_hides_no_other(
@@ -96,6 +98,13 @@ def damage(heddle: Heddle, run: str) -> None:
         changed = body[:100] + bytes([body[100] ^ 1]) + body[101:]
         file.execute("UPDATE frames SET body = ? WHERE run = ? AND number = 0", (changed, run))
     file.close()
+
+
+def test_the_command_that_goes_on_may_be_given_to_a_shell_as_it_is() -> None:
+    command = go_on("ab01", "unresolved", ["3[7]"], "my runs.db")
+    words = ["heddle", "resume", "ab01", "--resolve", "3[7]=OUTCOME", "--journal", "my runs.db"]
+    assert shlex.split(command) == words
+    assert "'3[7]=OUTCOME'" in command  # a shell would look for files of that name
 
 
 # -- which run -----------------------------------------------------------------------------------
@@ -132,7 +141,7 @@ def test_an_unknown_run_is_wrong_usage(heddle: Heddle, call, finished: str, comm
 
 def test_show_has_plan_steps_and_answer(heddle: Heddle, call, finished: str) -> None:
     out = call("show", finished).out
-    assert '2  send({"$ref": "1"})' in out
+    assert "2  send($1)" in out
     assert "done  2" in out
     assert out.endswith("sent: sent to bob@example.org\n")
 
@@ -152,6 +161,13 @@ def test_show_tells_what_there_is_of_a_run_that_is_not_over(heddle: Heddle, call
     assert f"to go on: heddle resume {run}" in call("show", run).out
 
 
+def test_what_was_under_way_in_a_dead_process_is_not_said_to_be_running(
+    heddle: Heddle, call
+) -> None:
+    assert "cut-off  2" in call("show", stopped(heddle)).out
+    assert "running  2" in call("show", stopped(heddle, held=True)).out
+
+
 def test_show_writes_the_page(heddle: Heddle, call, finished: str) -> None:
     assert call("show", finished, "--report", "page.html").status == 0
     assert finished in (heddle.folder / "page.html").read_text("utf-8")
@@ -163,7 +179,7 @@ def test_show_writes_the_page(heddle: Heddle, call, finished: str) -> None:
 def test_a_sound_run_passes_its_audit(heddle: Heddle, call, finished: str) -> None:
     done: Done = call("audit", finished)
     assert done.status == 0
-    assert "1 effects in 1 attempts, 0 orphans, 0 unresolved" in done.out
+    assert "1 effect in 1 attempt, 0 orphans, 0 unresolved" in done.out
     assert "no promise was broken" in done.out
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from heddle.engine.journal.frames import encode, frame_of, root, verify
-from heddle.engine.journal.owners import this_process
+from heddle.engine.journal.owners import spoken, this_process
 from heddle.engine.journal.store import Frame, Head, RunLease, Snapshot, Store
 from heddle.errors import JournalError
 
@@ -143,7 +143,7 @@ class StoreContract:
             await store.create("r", "", this_process(), 30)
             for owner in (this_process(), ELSEWHERE):
                 error = await refused("run-leased", store.lease("r", owner, 30))
-                assert this_process() in error.message
+                assert spoken(this_process()) in error.message
 
         self.with_store(store, test)
 

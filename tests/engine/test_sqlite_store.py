@@ -9,7 +9,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -237,6 +237,24 @@ def test_a_file_that_cannot_be_written(open_folder: Path) -> None:
 
 def test_a_folder_where_the_file_should_be(tmp_path: Path) -> None:
     run(SQLiteStore(tmp_path), lambda store: refused("journal-unwritable", store.runs()))
+
+
+def test_a_disk_that_is_full_from_the_start_leaves_no_empty_file_behind(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", "4k"):
+        path = tmp_path / "disk" / "journal.db"
+        (tmp_path / "disk" / "other").write_bytes(b"x" * 4096)
+        run(SQLiteStore(path), lambda store: refused("journal-full", created(store)))
+        assert not path.exists()  # it would be taken for a journal that was lost
+
+
+def test_no_room_for_the_index_of_the_log_is_a_full_disk_too(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", "256k"):
+        path = tmp_path / "disk" / "journal.db"
+        run(SQLiteStore(path), created)
+        with open(tmp_path / "disk" / "other", "wb", buffering=0) as other, suppress(OSError):
+            while other.write(b"x" * 4096):
+                pass
+        run(SQLiteStore(path), lambda store: refused("journal-full", store.lease("r", "you", 9)))
 
 
 # -- other processes -----------------------------------------------------------------------------

@@ -45,12 +45,12 @@ def approver(view: View, specs: Mapping[str, ToolSpec], *, yes: bool) -> Approve
 
 
 def _say_effects(effects: Sequence[Step], specs: Mapping[str, ToolSpec]) -> None:
-    from heddle.plan.canonical import encode
+    from heddle.cli.calls import arguments_text
 
     say("these calls would change the world:")
     for step in effects[:_MOST]:
-        args = one_line(encode(dict(step.args)), 100)
-        say(f"  {one_line(step.id, 16)}  {step.tool} ({specs[step.tool].effect})  {args}")
+        args = one_line(arguments_text(step.args), 100)
+        say(f"  {one_line(step.id, 16)}  {specs[step.tool].effect:<10}  {step.tool}({args})")
     if len(effects) > _MOST:
         say(f"  … and {len(effects) - _MOST} more")
     say("run them? [y/N]")

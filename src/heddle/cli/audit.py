@@ -48,8 +48,9 @@ def _say(found: Audit, status: str) -> None:
         stdout=True,
     )
     say(
-        f"{found.effects:,} effects in {found.attempts:,} attempts, {found.orphans:,} orphans, "
-        f"{len(found.unresolved):,} unresolved{_resolved(found)}",
+        f"{_count(found.effects, 'effect')} in {_count(found.attempts, 'attempt')}, "
+        f"{_count(found.orphans, 'orphan')}, {len(found.unresolved):,} unresolved"
+        f"{_resolved(found)}",
         stdout=True,
     )
     for violation in found.violations:
@@ -61,6 +62,16 @@ def _say(found: Audit, status: str) -> None:
         say("no promise was broken", stdout=True)
 
 
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
 def _resolved(found: Audit) -> str:
-    by = ", ".join(f"{count} by {who}" for who, count in sorted(found.resolved.items()))
-    return f" ({by} resolved)" if by else ""
+    by = ", ".join(
+        f"{count:,} resolved by {_WHO.get(who, who)}"
+        for who, count in sorted(found.resolved.items())
+    )
+    return f" ({by})" if by else ""
+
+
+_WHO = {"human": "a person", "probe": "its probe", "policy": "policy"}

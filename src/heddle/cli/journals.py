@@ -6,6 +6,7 @@ A run is named by its id, by the beginning of its id, or by `last`.
 from __future__ import annotations
 
 import os
+import shlex
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     Given = TypeVar("Given")
 
 __all__ = [
+    "OUTCOMES",
     "KeptRun",
     "caller_of",
     "find",
@@ -224,8 +226,18 @@ def unknown_places(state: RunState) -> list[str]:
     return found
 
 
+OUTCOMES = """\
+look whether it has happened, and put for OUTCOME:
+  done      it has; done:JSON if later steps need what the tool would have returned
+  not-done  it has not: do it now
+  failed    it has not, and will not: go on without it"""
+"""What a person may say of a write in doubt."""
+
+
 def go_on(run: str, status: str, unknown: Iterable[str], place: str | None) -> str:
     """The command that goes on with a run; "" where there is nothing to go on with.
+
+    A shell may read it as it is. Where a person has to decide it says OUTCOME, which is none.
 
     Args:
         run: its id.
@@ -237,9 +249,9 @@ def go_on(run: str, status: str, unknown: Iterable[str], place: str | None) -> s
 
     if status not in ("stopped", "unresolved", "cancelled"):
         return ""
-    where = f" --journal {shown(place)}" if place else ""
-    said = "".join(f" --resolve {step}=done|not-done|failed" for step in unknown)
-    return f"heddle resume {run}{where}{said}"
+    said = [word for step in unknown for word in ("--resolve", f"{step}=OUTCOME")]
+    where = ["--journal", shown(place)] if place else []
+    return shlex.join(["heddle", "resume", run, *said, *where])
 
 
 def say_go_on(result: RunResult, place: str | None) -> None:
@@ -250,3 +262,5 @@ def say_go_on(result: RunResult, place: str | None) -> None:
         unknown = unknown_places(fold(result.events))
         if following := go_on(result.run_id, result.status, unknown, place):
             say(following, label="to go on: ", fg="cyan")
+            if unknown:
+                say(OUTCOMES)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from heddle.cli.board import Board, note_of
 from heddle.cli.screen import is_terminal, one_line, say, seconds
-from heddle.engine.events import ModelCall, StepEnded
+from heddle.engine.events import ModelCall, RunCreated, StepEnded
 from heddle.engine.state import RunState
 
 if TYPE_CHECKING:
@@ -95,14 +95,16 @@ class _Sinks:
 
 
 class _Lines:
-    """One line for each step and each model call that has ended."""
+    """The run's id, then one line for each step and each model call that has ended."""
 
     def __init__(self) -> None:
         self._state = RunState()
 
     def take(self, event: Event) -> None:
         self._state.apply(event)
-        if isinstance(event, StepEnded):
+        if isinstance(event, RunCreated):
+            say(f"run {event.run_id}")
+        elif isinstance(event, StepEnded):
             self._say_step(event)
         elif isinstance(event, ModelCall):
             cost = f"{event.usage.input_tokens:,} tokens in, {event.usage.output_tokens:,} out"
@@ -183,7 +185,14 @@ class _Table:
             grid.add_row(status, Text(row.id), Text(row.tool), Text(row.time), Text(row.note))
         hidden = len(board.state.steps) - len(rows)
         lines = [*board.asking(now), f"… {hidden:,} more" if hidden else "", board.counts()]
-        lines.append(" · ".join(filter(None, (seconds(now), board.slots(), board.tokens()))))
+        run = board.state.run_id
+        lines.append(
+            " · ".join(
+                filter(
+                    None, (f"run {run}" if run else "", seconds(now), board.slots(), board.tokens())
+                )
+            )
+        )
         foot = [
             Text(line, style="dim", no_wrap=True, overflow="ellipsis") for line in lines if line
         ]

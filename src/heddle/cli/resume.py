@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from heddle.cli import options
-from heddle.cli.journals import find, in_journal, named, place_option, say_go_on
+from heddle.cli.journals import find, in_journal, named, place_option, say_go_on, standing
 from heddle.cli.reading import writable
 from heddle.cli.screen import say
 from heddle.errors import ConfigError
@@ -39,9 +39,11 @@ __all__ = ["resolutions", "resume"]
 @click.option(
     "--resolve",
     "said",
-    metavar="STEP=done[:JSON]|not-done|failed",
+    metavar="STEP=OUTCOME",
     multiple=True,
-    help="What became of a write whose outcome nobody saw; 3[7] is element 7 of the map 3.",
+    help="What became of a write whose outcome nobody saw: done, done:JSON (what the tool would "
+    "have returned), not-done (do it now) or failed (go on without). 3[7] is element 7 of the map "
+    "3.",
 )
 @click.option("--allow-tool-change", is_flag=True, help="Go on although tools have changed since.")
 @options.yes
@@ -74,7 +76,7 @@ def resume(
 
     writable(report)
     resolve = resolutions(said)
-    created = in_journal(place, lambda store: _created(store, name))
+    created, status = in_journal(place, lambda store: _begun(store, name))
     caller: dict[str, Any] = created.config.get("caller") or {}
     tools = options.toolset(tool_specs or tuple(caller.get("tools", ())))
     asked = _models(caller, model, planner_model, joiner_model)
@@ -90,18 +92,19 @@ def resume(
             for each in {id(each): each for each in asked.values()}.values():
                 await each.aclose()
 
-    if not (quiet or as_json):
-        say(f"going on with run {created.run_id}")
+    over = status not in ("running", "stopped", "unresolved", "cancelled")
+    if over and not (quiet or as_json):
+        say(f"run {created.run_id} is over, and is not run again: {status}")
     specs = specs_of({tool.spec.name: tool for tool in tools})
     yes = yes or caller.get("yes", False)
     result = carry_out(work, specs, limits, quiet=quiet or as_json, yes=yes)
-    status = give_result(result, as_json=as_json, quiet=quiet, report=report)
+    exit_status = give_result(result, as_json=as_json, quiet=quiet, report=report)
     say_go_on(result, place)
-    return status
+    return exit_status
 
 
-async def _created(store: Store, name: str) -> RunCreated:
-    """How a run began.
+async def _begun(store: Store, name: str) -> tuple[RunCreated, str]:
+    """How a run began, and what has become of it, as `standing` says it.
 
     Raises:
         JournalError: there is no such run, or it is damaged.
@@ -115,7 +118,7 @@ async def _created(store: Store, name: str) -> RunCreated:
     async for page in read(store, row.run):
         first = event_of(page.entries[0])
         if isinstance(first, RunCreated):
-            return first
+            return first, standing(row)
     raise JournalError(
         f"of run {row.run} there is nothing but its name",
         code="run-empty",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from heddle.cli.approval import approver
@@ -9,7 +10,7 @@ from heddle.cli.faults import INTERRUPTED
 from heddle.cli.live import view_of
 from heddle.cli.loop import results_only, run_loop
 from heddle.cli.screen import say
-from heddle.engine.events import CallAbandoned
+from heddle.engine.events import CallAbandoned, LeaseTaken
 from heddle.engine.log import EventLog
 from heddle.engine.result import RunError, RunResult, batched, result_of
 from heddle.engine.state import fold
@@ -59,8 +60,9 @@ def carry_out(
 
 
 def _say_left_behind(log: EventLog) -> None:
-    """The tools whose calls still go on: they end with the process."""
-    left = [event for event in log.events if isinstance(event, CallAbandoned)]
+    """The tools whose calls still go on: they end with the process, as others have before."""
+    here = takewhile(lambda event: not isinstance(event, LeaseTaken), reversed(log.events))
+    left = [event for event in here if isinstance(event, CallAbandoned)][::-1]
     if left:
         calls = ", ".join(f"{event.tool} (step {event.step})" for event in left[:8])
         more = f" and {len(left) - 8} more" if len(left) > 8 else ""

@@ -95,7 +95,7 @@ def _say(found: list[dict[str, Any]]) -> None:
     rows = [
         (
             run["run_id"],
-            ago(now - datetime.fromisoformat(run["created"]).timestamp()),
+            f"{ago(now - datetime.fromisoformat(run['created']).timestamp())} ago",
             run["status"],
             f"{run['steps']['done']}/{run['steps']['total']}" if run["steps"] else "-",
             one_line(run["title"], 50),

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
 
 from heddle.cli import options
+from heddle.cli.calls import call_text
 from heddle.cli.journals import (
+    OUTCOMES,
     find,
     go_on,
     in_journal,
@@ -21,8 +23,7 @@ from heddle.cli.journals import (
 from heddle.cli.reading import writable
 from heddle.cli.runs import COLOURS, ago
 from heddle.cli.screen import give_json, one_line, say, say_parts
-from heddle.plan.canonical import encode
-from heddle.plan.ir import MISSING, Hole, Step
+from heddle.plan.ir import Hole
 
 if TYPE_CHECKING:
     from heddle.cli.journals import KeptRun
@@ -73,11 +74,22 @@ def _say(kept: KeptRun, result: RunResult, status: str, place: str | None) -> No
     for plan in result.plans:
         _say_plan(plan)
         say_findings(plan.findings, plan.text, f"plan of round {plan.round}")
-    say_outcome(result)
+    say_outcome(result if status == "running" else _cut_off(result))
     following = go_on(row.run, status, unknown_places(fold(kept.events)), place)
     if following:
         say(f"to go on: {following}", stdout=True)
+        if "OUTCOME" in following:
+            say(OUTCOMES, stdout=True)
     give_answer(result)
+
+
+def _cut_off(result: RunResult) -> RunResult:
+    """A result whose steps nobody runs any more: nothing of them is under way."""
+    steps = [
+        replace(step, status="cut-off") if step.status == "running" else step
+        for step in result.steps
+    ]
+    return replace(result, steps=steps)
 
 
 def _say_plan(plan: Plan) -> None:
@@ -85,20 +97,5 @@ def _say_plan(plan: Plan) -> None:
     written = f", written in {plan.dialect}" if plan.dialect else ""
     say(f"plan of round {plan.round}{written}", stdout=True)
     for entry in plan.entries:
-        line = entry.text if isinstance(entry, Hole) else _call(entry)
+        line = entry.text if isinstance(entry, Hole) else call_text(entry)
         say(f"  {one_line(entry.id, 16)}  {one_line(line, 100)}", stdout=True)
-
-
-def _call(step: Step) -> str:
-    """A step's call as it may be read, its arguments in canonical JSON.
-
-    >>> from heddle.plan.ir import Ref
-    >>> _call(Step("2", "send", {"0": Ref("1"), "body": "hello"}))
-    'send({"$ref": "1"}, body="hello")'
-    """
-    parts = [
-        f"{'' if name.isdigit() else f'{name}='}{json.dumps(encode(value), ensure_ascii=False)}"
-        for name, value in step.args.items()
-    ]
-    over = "" if step.over is MISSING else f" over {json.dumps(encode(step.over))}"
-    return f"{step.tool}({', '.join(parts)}){over}"

@@ -65,19 +65,19 @@ _FAULTS = (
         (asyncpg.DiskFullError, asyncpg.OutOfMemoryError),
         "journal-full",
         "the server has no room: {error}",
-        "make room there, then resume the run",
+        "make room there: what was kept of runs is whole, and they can be resumed",
     ),
     _Fault(
         (asyncpg.LockNotAvailableError, asyncpg.QueryCanceledError),
         "journal-locked",
         "the server gave up waiting: {error}",
-        "see who holds its tables (pg_locks), then resume the run",
+        "see who holds its tables (pg_locks)",
     ),
     _Fault(
         (asyncpg.TooManyConnectionsError,),
         "journal-lost",
         "the server takes no more connections: {error}",
-        "raise max_connections there, or close others; then resume the run",
+        "raise max_connections there, or close others",
     ),
     _Fault(
         (asyncpg.DataError,),
@@ -95,7 +95,7 @@ _FAULTS = (
         AWAY,
         "journal-lost",
         "there is no connection to the server: {error}",
-        "check host, port and whether the server runs; then resume the run",
+        "check host, port and whether the server runs",
     ),
     _Fault(
         (asyncpg.PostgresError,),

@@ -17,7 +17,7 @@ import subprocess
 from functools import cache
 from pathlib import Path
 
-__all__ = ["dead", "this_boot", "this_process"]
+__all__ = ["dead", "spoken", "this_boot", "this_process"]
 
 
 @cache
@@ -53,6 +53,16 @@ def this_process() -> str:
 def _named(process: int) -> str:
     """The name of a process of this machine that lives; by its id, since a fork is another."""
     return f"{_machine()} {process} {_start(process)}"
+
+
+def spoken(owner: str) -> str:
+    """An owner as people name it.
+
+    >>> spoken("vm/05a19b3e/4026531836 1799 2805947")
+    'process 1799 on vm'
+    """
+    parts = owner.rsplit(" ", 2)
+    return f"process {parts[1]} on {parts[0].partition('/')[0]}" if len(parts) == 3 else owner
 
 
 def dead(owner: str) -> bool:

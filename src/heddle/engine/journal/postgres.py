@@ -16,7 +16,7 @@ import secrets
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from heddle.engine.journal.owners import dead
+from heddle.engine.journal.owners import dead, spoken
 from heddle.engine.journal.store import Frame, Head, RunLease, RunRow, Snapshot
 from heddle.engine.postgres import PATIENCE_S, Database, Tables
 from heddle.errors import JournalError
@@ -379,7 +379,7 @@ def _row(row: Any) -> RunRow:
 
 def _leased(row: RunRow) -> JournalError:
     return JournalError(
-        f"run {row.run!r} is being run by {row.owner}",
+        f"run {row.run} is in the hands of another process: {spoken(row.owner)}",
         code="run-leased",
         hint="wait until it is done, or end that process; a process that is gone is replaced "
         "when its lease ends",

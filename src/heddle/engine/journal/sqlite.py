@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from heddle.engine.journal.frames import damaged
-from heddle.engine.journal.owners import dead
+from heddle.engine.journal.owners import dead, spoken
 from heddle.engine.journal.store import Frame, Head, RunLease, RunRow, Snapshot
 from heddle.engine.threads import Threads
 from heddle.errors import JournalError
@@ -154,7 +154,11 @@ class SQLiteStore:
                 "INSERT OR IGNORE INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL)", row
             )
             if taken.rowcount == 0:
-                raise JournalError(f"there is a run {run} already", code="run-exists")
+                raise JournalError(
+                    f"there is a run {run} already",
+                    code="run-exists",
+                    hint="resume that one, or begin one with another id",
+                )
         return RunLease(run, owner, 1)
 
     def _lease(self, run: str, owner: str, ttl_s: float) -> RunLease:
@@ -322,7 +326,17 @@ class SQLiteStore:
             raise _unwritable(self.path, f"SQLite {sqlite3.sqlite_version} is too old for it")
         if not self._may_begin and self.path.exists() and not self.path.stat().st_size:
             raise damaged(f"{self.path} is empty")
-        _make_private(self.path)
+        if self.path.is_dir():
+            raise _unwritable(self.path, "it is a folder")
+        made = _make_private(self.path)
+        try:
+            return self._connected()
+        except BaseException:
+            if made and not self.path.stat().st_size:  # else it would pass for one that was lost
+                self.path.unlink()
+            raise
+
+    def _connected(self) -> sqlite3.Connection:
         db = sqlite3.connect(
             self.path, timeout=self._wait_s, isolation_level=None, check_same_thread=False
         )
@@ -375,7 +389,8 @@ class SQLiteStore:
         A failed sync is never tried again: the system may have dropped what it could not write,
         and the next sync would succeed all the same.
         """
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        extended: int = getattr(error, "sqlite_errorcode", 0)
+        code = sqlite3.SQLITE_FULL if extended in _NO_ROOM else extended & 0xFF
         other = _unwritable if isinstance(error, OSError) else _broken_file
         found = _FAULTS.get(code, other)(self.path, str(error))
         if code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT):
@@ -395,11 +410,17 @@ def _pragma(db: sqlite3.Connection, name: str) -> int:
     return db.execute(f"PRAGMA {name}").fetchone()[0]
 
 
-def _make_private(path: Path) -> None:
-    """Make the file, if it is not there: journals hold what tools said, so others may not look."""
+def _make_private(path: Path) -> bool:
+    """Make the file, if it is not there: journals hold what tools said, so others may not look.
+
+    Returns:
+        Whether it was made.
+    """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if not path.exists():
+    made = not path.exists()
+    if made:
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    return made
 
 
 def _run_row(row: tuple[Any, ...]) -> RunRow:
@@ -440,7 +461,7 @@ def _refuse_damage(db: sqlite3.Connection, run: str) -> None:
 
 def _leased(row: RunRow, now: float) -> JournalError:
     return JournalError(
-        f"run {row.run} is in the hands of another process: {row.owner}",
+        f"run {row.run} is in the hands of another process: {spoken(row.owner)}",
         code="run-leased",
         hint=f"stop that one, or wait: its lease ends in {max(0.0, row.until - now):.0f} s"
         " unless it is renewed",
@@ -451,7 +472,8 @@ def _unwritable(path: Path, why: str) -> JournalError:
     return JournalError(
         f"the journal {path} cannot be used: {why}",
         code="journal-unwritable",
-        hint="choose another file with --journal FILE, or none with --no-journal",
+        hint="name a file in a folder where you may write, which reading a journal needs too: a "
+        "copy will do for that",
     )
 
 
@@ -459,7 +481,7 @@ def _full(path: Path, why: str) -> JournalError:
     return JournalError(
         f"there is no room left for the journal {path}: {why}",
         code="journal-full",
-        hint="make room, then resume the run: what it has done is in the journal",
+        hint="make room: what was kept of runs is whole, and they can be resumed",
     )
 
 
@@ -467,7 +489,7 @@ def _locked(path: Path, why: str) -> JournalError:
     return JournalError(
         f"another process holds the journal {path}: {why}",
         code="journal-locked",
-        hint="find the process that has it open for so long, or choose another file with --journal",
+        hint="find the process that has it open for so long",
     )
 
 
@@ -484,6 +506,7 @@ def _foreign(path: Path, why: str = "") -> JournalError:
     )
 
 
+_NO_ROOM = (sqlite3.SQLITE_IOERR_SHMSIZE,)  # an index of the log has its size before its pages
 _FAULTS: dict[int, Callable[[Path, str], JournalError]] = {
     sqlite3.SQLITE_FULL: _full,
     sqlite3.SQLITE_BUSY: _locked,
