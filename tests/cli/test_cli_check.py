@@ -136,13 +136,18 @@ def test_help_lists_what_there_is_and_nothing_that_comes_later(heddle: Heddle) -
     assert done.status == 0
     listed = done.out.partition("Commands:")[2].split("\n")
     names = {line.split()[0] for line in listed if line.startswith("  ")}
+    assert "7 a write whose outcome nobody saw" in " ".join(done.out.split())
     assert names == {
         *("demo", "ask", "plan", "check", "run", "convert", "compare"),
+        *("runs", "show", "resume", "audit"),
         *("export", "tools", "doctor"),
     }
 
 
-@pytest.mark.parametrize("name", ["ask", "plan", "check", "run", "tools", "doctor"])
+@pytest.mark.parametrize(
+    "name",
+    ["ask", "plan", "check", "run", "runs", "show", "resume", "audit", "tools", "doctor"],
+)
 def test_every_command_has_help_and_json(
     heddle: Heddle, name: str, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -85,6 +85,9 @@ def _heddle(ctx: click.Context) -> int | None:
     """A compiler and a runtime for LLM plans.
 
     Results go to stdout, progress and logs to stderr; every command has --json.
+
+    Exit status: 0 succeeded, 1 partly or failed, 2 wrong usage, 3 plan rejected, 4 no answer from a
+    model, 5 out of budget or time, 6 denied, 7 a write whose outcome nobody saw, 130 interrupted.
     """
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help(), err=True)

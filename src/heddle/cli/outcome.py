@@ -117,6 +117,8 @@ def _row(step: StepOutcome) -> tuple[str, ...]:
     else:
         said = step.error.message if step.error.message != step.error.code else ""
         note = one_line(": ".join(filter(None, (step.error.code, said))), 90)
+        if step.attempts > 1:
+            note += f" ({step.attempts} attempts)"
     return step.status, one_line(step.id, 16), seconds(ran), one_line(step.tool, 24), note
 
 
