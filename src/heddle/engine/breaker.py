@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any, Final
 from heddle.engine.costs import DROPPED, ONE
 from heddle.engine.retrying import RetryBudget
 from heddle.engine.tally import Tally
+from heddle.errors import HeddleError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -204,9 +205,14 @@ class BreakerSlots:
     Args:
         slots: what a call needs besides.
         breakers: shared with others who share the slots.
+
+    Attributes:
+        failed: told, in a later turn of the loop, that there will be no slots any more.
     """
 
     def __init__(self, slots: Slots, breakers: Breakers) -> None:
+        self.failed: Callable[[HeddleError], None] | None = None
+        self._failure: HeddleError | None = None
         self._slots = slots
         self._breakers = breakers
 
@@ -231,8 +237,18 @@ class BreakerSlots:
         if not line.breaker.admits(now):
             self._slots.pass_on(provider)  # it may have been its turn there
             return None
-        lease = self._slots.try_acquire(provider, cost)
+        try:
+            lease = self._slots.try_acquire(provider, cost)
+        except HeddleError as error:
+            self._fail(error)
+            return None
         return lease and _LineLease(line, lease, probe=line.breaker.begin(now))
+
+    def _fail(self, error: HeddleError) -> None:
+        """No allowance can be had; not at once, for whoever asks may be in the midst of others."""
+        self._failure = self._failure or error
+        if self.failed is not None:
+            asyncio.get_running_loop().call_soon(self.failed, error)
 
     def when_free(self, provider: str, wake: Callable[[], bool], cost: Cost = ONE) -> None:
         """Call `wake` once, when trying again may help."""
@@ -248,8 +264,14 @@ class BreakerSlots:
         self._slots.pass_on(provider)
 
     async def acquire(self, provider: str, cost: Cost = ONE) -> Lease:
-        """Take a slot, after waiting for one if there is none."""
+        """Take a slot, after waiting for one if there is none.
+
+        Raises:
+            HeddleError: there are none any more.
+        """
         while (lease := self.try_acquire(provider, cost)) is None:
+            if self._failure is not None:
+                raise self._failure
             free: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self.when_free(provider, functools.partial(_resolve, free), cost)
             try:

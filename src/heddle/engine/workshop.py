@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from heddle.engine.asking import Asker
 from heddle.engine.breaker import BreakerSlots
 from heddle.engine.budget import budget_of
+from heddle.engine.elements import INTERRUPTED
 from heddle.engine.events import (
     LeaseTaken,
     RunCreated,
@@ -93,7 +94,8 @@ class Workshop:
         resolved: what a person says of writes whose outcome nobody saw.
 
     Attributes:
-        lost: why its journal keeps nothing more, which has stopped the run.
+        lost: why its journal keeps nothing more or nobody may call anything, which has stopped the
+            run; it is not over, and may be gone on with.
 
     Raises:
         ConfigError: an input that has no JSON form, an id that no run can have, or a used log.
@@ -147,6 +149,7 @@ class Workshop:
         if LLM_SPEC.name not in self.tools:
             del self.specs[LLM_SPEC.name]  # nobody to ask: no plan may call it
         self.slots = BreakerSlots.before(_for_run(slots, self.limits.weight))
+        self.slots.failed = self.lose
         self._own = (
             None
             if executor
@@ -223,9 +226,9 @@ class Workshop:
             self.log.emit(StepReopened(now, id))
 
     def lose(self, error: HeddleError) -> None:
-        """The journal keeps nothing more: no further tool is called."""
+        """The journal keeps nothing more, or there are no slots: no further tool is called."""
         self.lost = self.lost or error
-        self.scheduler.cancel(error.message, code=error.code, final=True)
+        self.scheduler.cancel(error.message, code=INTERRUPTED, final=True)
 
     def _loss(self) -> RunError | None:
         lost = self.lost
@@ -377,7 +380,7 @@ class Workshop:
         status: RunStatus | None = None,
         findings: Sequence[Finding] = (),
     ) -> RunResult:
-        """Say that the run is over, and read its result from its events."""
+        """Say that the run is over, unless it was only stopped; read its result from its events."""
         error = self._loss() or error
 
         def read() -> RunResult:
@@ -389,6 +392,8 @@ class Workshop:
             )  # fmt: skip
 
         now = read()
+        if self.lost is not None:
+            return now
         code, message = (now.error.code, now.error.message) if now.error else ("", "")
         self.log.emit(RunFinished(self.log.now(), now.status, answer, code, message))
         return read()
