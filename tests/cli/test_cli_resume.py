@@ -256,3 +256,39 @@ def test_a_question_is_gone_on_with_and_no_model_is_asked_again(shop: Heddle) ->
     asked = (shop.folder / "asked.txt").read_text().split("\n")
     assert asked[:3] == ["planner 1", "joiner 1", "planner 2"]
     assert len(asked) == len(set(asked))
+
+
+SHARED = """
+import asyncio, os, pathlib, sqlite3
+import heddle
+
+@heddle.tool(effect="read", provider="p", fuse=False)
+async def look(n: int) -> int:
+    with open("done.txt", "a") as file:
+        file.write(f"{n}\\n")
+    if n == 2 and pathlib.Path("break").exists():
+        os.remove("break")
+        with sqlite3.connect(os.environ["HEDDLE_SHARED_LIMITS"]) as db:
+            db.execute("DROP TABLE allowances")
+        db.close()
+        await asyncio.sleep(60)
+    return n
+"""
+
+
+def test_shared_limits_that_break_in_mid_run_stop_it_and_are_shared_again(heddle: Heddle) -> None:
+    heddle.write("shared.py", SHARED)
+    heddle.write("shared.txt", "1. look(1)\n2. look(2)\n3. look(3)\n")
+    heddle.write("break", "")
+    place = heddle.folder / "limits.db"
+    options = ("--tools", "shared.py", "--shared-limits", "--per-provider", "p=1")
+    first = heddle("run", "shared.txt", *options, HEDDLE_SHARED_LIMITS=str(place))
+    assert first.status == 2
+    assert "shared limits cannot be kept" in first.err
+    assert "to go on: heddle resume " in first.err
+    place.unlink()
+    done = heddle("resume", "last", "--json", HEDDLE_SHARED_LIMITS=str(place))
+    assert done.status == 0
+    assert [step["value"] for step in done.json["steps"]] == [1, 2, 3]
+    assert noted(heddle) == ["1", "2", "2", "3"]
+    assert place.exists()

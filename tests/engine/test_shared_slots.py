@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import heddle
 from heddle.engine.allowances.allowance import Bounds
 from heddle.engine.allowances.sharing import PERMIT_S, Refusal, Report, exchange
 from heddle.engine.allowances.sqlite import SQLiteAllowances
@@ -23,6 +24,7 @@ from heddle.engine.costs import Cost, Outcome
 from heddle.engine.shared_slots import SharedSlots
 from heddle.errors import ConfigError
 from heddle.plan.limits import Limits
+from heddle.testing import ScriptedModel, run_virtual
 
 SOURCE = str(Path(__file__).parents[2] / "src")
 
@@ -192,6 +194,7 @@ import asyncio, sys
 from heddle.engine.allowances.sqlite import SQLiteAllowances
 from heddle.engine.shared_slots import SharedSlots
 from heddle.plan.limits import Limits
+from heddle.testing import ScriptedModel, run_virtual
 
 async def main():
     slots = SharedSlots(SQLiteAllowances(sys.argv[1]), Limits(per_provider={"p": 2}))
@@ -276,3 +279,78 @@ def test_what_was_kept_before_the_machine_was_started_again_is_as_good_as_none(t
         return seen
 
     assert asyncio.run(main()) == [{"n": 1}, None]
+
+
+# -- a store that is full in the middle of a run ---------------------------------------------------
+
+
+class Documents:
+    """A store in memory, until it is full."""
+
+    def __init__(self) -> None:
+        self.full = False
+        self._kept: dict[str, Any] = {}
+
+    async def change(self, name: str, change: Any) -> Any:
+        if self.full:
+            raise ConfigError("no space left", code="limits-unwritable", hint="make some")
+        now = asyncio.get_running_loop().time()
+        self._kept[name], told = change(self._kept.get(name), now)
+        return told
+
+    async def aclose(self) -> None:
+        pass
+
+
+def test_a_run_whose_limits_cannot_be_kept_any_more_stops_and_is_gone_on_with(tmp_path) -> None:
+    store, calls = Documents(), list[int]()
+
+    @heddle.tool(effect="read", provider="p", fuse=False)
+    async def look(n: int) -> int:
+        calls.append(n)
+        if n == 3 and calls.count(3) == 1:
+            store.full = True
+            await asyncio.Event().wait()
+        return n
+
+    async def part(**go_on: Any) -> heddle.RunResult:
+        limits = Limits(per_provider={"p": 1})
+        slots = SharedSlots(store, limits)
+        try:
+            if go_on:
+                return await heddle.resume(tools=[look], slots=slots, **go_on)
+            plan = heddle.parse("\n".join(f"{n}. look({n})" for n in range(1, 5)))
+            return await heddle.execute(
+                plan, [look], slots=slots, limits=limits, journal=path, run_id="r"
+            )
+        finally:
+            await slots.aclose()
+
+    path = tmp_path / "runs.db"
+    first = asyncio.run(part())
+    assert (first.status, first.exit_status) == ("failed", 2)
+    assert first.error is not None
+    assert (first.error.code, first.error.hint) == ("limits-unwritable", "make some")
+    assert [step.status for step in first.steps] == ["done", "done", "cancelled", "skipped"]
+    store.full = False
+    second = asyncio.run(part(run_id="r", journal=path))
+    assert [step.value for step in second.steps] == [1, 2, 3, 4]
+    assert calls == [1, 2, 3, 3, 4]
+
+
+def test_a_model_that_is_asked_says_that_its_limits_cannot_be_kept() -> None:
+    store = Documents()
+    store.full = True
+
+    async def main() -> heddle.RunResult:
+        agent = heddle.Agent(ScriptedModel(["1. join()"]), [])
+        agent.slots = slots = SharedSlots(store, Limits())
+        try:
+            return await agent.run("anything?")
+        finally:
+            await slots.aclose()
+
+    result = run_virtual(main())
+    assert (result.status, result.exit_status) == ("failed", 2)
+    assert result.error is not None
+    assert result.error.code == "limits-unwritable"

@@ -92,8 +92,9 @@ def ask(
     asked = options.models(model, planner_model, joiner_model)
 
     caller = journals.caller_of(
-        tool_specs, yes=yes, model=model, planner_model=planner_model, joiner_model=joiner_model
-    )
+        tool_specs, yes=yes, shared_limits=shared_limits, model=model,
+        planner_model=planner_model, joiner_model=joiner_model,
+    )  # fmt: skip
 
     async def work(log: EventLog, approve: Approve | None) -> RunResult:
         agent = Agent(

@@ -92,11 +92,13 @@ def kept_at(place: str | None, *, no_journal: bool) -> str | None:
     return None if no_journal else named(place)
 
 
-def caller_of(tool_specs: Sequence[str], *, yes: bool, **models: str | None) -> dict[str, Any]:
+def caller_of(
+    tool_specs: Sequence[str], *, yes: bool, shared_limits: bool, **models: str | None
+) -> dict[str, Any]:
     """What `heddle resume` needs to know of this command line, wherever it is called."""
     tools = [os.path.abspath(spec) if os.path.isfile(spec) else spec for spec in tool_specs]
     named = {name: model for name, model in models.items() if model}
-    return {"tools": tools, "yes": yes, **named}
+    return {"tools": tools, "yes": yes, "shared_limits": shared_limits, **named}
 
 
 _PLACES = ("journal-unwritable", "journal-full", "journal-locked", "journal-lost")
@@ -255,12 +257,13 @@ def go_on(run: str, status: str, unknown: Iterable[str], place: str | None) -> s
 
 
 def say_go_on(result: RunResult, place: str | None) -> None:
-    """Say how to go on with a run that was interrupted, or that waits to be told of a write."""
+    """Say how to go on with a run that was stopped, or that waits to be told of a write."""
     from heddle.engine.state import fold
 
     if result.run_id:
-        unknown = unknown_places(fold(result.events))
-        if following := go_on(result.run_id, result.status, unknown, place):
+        state = fold(result.events)
+        status = result.status if state.finished is not None else "stopped"
+        if following := go_on(result.run_id, status, unknown_places(state), place):
             say(following, label="to go on: ", fg="cyan")
             if unknown:
                 say(OUTCOMES)

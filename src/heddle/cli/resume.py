@@ -12,6 +12,7 @@ from heddle.cli import options
 from heddle.cli.journals import find, in_journal, named, place_option, say_go_on, standing
 from heddle.cli.reading import writable
 from heddle.cli.screen import say
+from heddle.cli.shared_limits import allowances, shared
 from heddle.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from heddle.engine.log import EventLog
     from heddle.engine.result import RunResult
     from heddle.engine.round import Approve
+    from heddle.engine.slots import Slots
     from heddle.models.protocol import Model
     from heddle.tools.function import Tool
     from heddle.tools.probes import Resolution
@@ -46,6 +48,7 @@ __all__ = ["resolutions", "resume"]
     "3.",
 )
 @click.option("--allow-tool-change", is_flag=True, help="Go on although tools have changed since.")
+@shared
 @options.yes
 @options.report_file
 @options.quiet
@@ -59,6 +62,7 @@ def resume(
     joiner_model: str | None,
     said: tuple[str, ...],
     allow_tool_change: bool,
+    shared_limits: bool,
     yes: bool,
     report: str | None,
     quiet: bool,
@@ -66,8 +70,9 @@ def resume(
 ) -> int:
     """Go on with RUN (its id, the beginning of its id, or `last`). What is done is not done again.
 
-    Tools and models are those that the run was begun with, unless others are given. A run that is
-    over is not run again: its result is printed.
+    Tools and models are those that the run was begun with, unless others are given; limits that it
+    shared with other processes it shares again. A run that is over is not run again: its result is
+    printed.
     """
     from heddle.cli.outcome import give_result
     from heddle.cli.running import carry_out
@@ -81,13 +86,15 @@ def resume(
     tools = options.toolset(tool_specs or tuple(caller.get("tools", ())))
     asked = _models(caller, model, planner_model, joiner_model)
     limits = limits_of(created.limits)
+    wanted = shared_limits or caller.get("shared_limits", False)
 
     async def work(log: EventLog, approve: Approve | None) -> RunResult:
         try:
-            return await _go_on(
-                created, tools, asked, named(place), approve=approve, log=log,
-                resolve=resolve, allow_tool_change=allow_tool_change,
-            )  # fmt: skip
+            async with allowances(limits, wanted=wanted) as slots:
+                return await _go_on(
+                    created, tools, asked, named(place), slots, approve=approve, log=log,
+                    resolve=resolve, allow_tool_change=allow_tool_change,
+                )  # fmt: skip
         finally:
             for each in {id(each): each for each in asked.values()}.values():
                 await each.aclose()
@@ -142,6 +149,7 @@ async def _go_on(
     tools: Sequence[Tool],
     models: Mapping[str, Model],
     place: str,
+    slots: Slots | None,
     *,
     approve: Approve | None,
     **options: Any,
@@ -150,13 +158,15 @@ async def _go_on(
         from heddle.engine.resuming import resume
 
         return await resume(
-            created.run_id, tools, journal=place, model=models.get(""), approve=approve, **options
-        )
+            created.run_id, tools, journal=place, model=models.get(""), slots=slots,
+            approve=approve, **options,
+        )  # fmt: skip
     from heddle.agent import Agent
     from heddle.engine.settings import limits_of
 
     limits = limits_of(created.limits)
     agent = Agent(models, tools, limits=limits, approve=approve, journal=place)
+    agent.slots = slots or agent.slots
     return await agent.resume(created.run_id, **options)
 
 

@@ -79,7 +79,9 @@ def run(
                 return await execute(
                     plan, tools, inputs=inputs, model=asked, limits=limits, slots=slots, log=log,
                     approve=approve, journal=kept_at,
-                    caller=journals.caller_of(tool_specs, yes=yes, model=model),
+                    caller=journals.caller_of(
+                        tool_specs, yes=yes, shared_limits=shared_limits, model=model
+                    ),
                 )  # fmt: skip
         finally:
             if asked is not None:

@@ -12,6 +12,7 @@ import functools
 import itertools
 import math
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from heddle.engine.allowances.allowance import Bounds
@@ -21,6 +22,7 @@ from heddle.engine.breaker import Breakers
 from heddle.engine.costs import DROPPED, ONE, Cost, Outcome
 from heddle.engine.journal.owners import dead, this_process
 from heddle.engine.slots import RunSlots, resolve
+from heddle.errors import ConfigError
 from heddle.plan.limits import bound_name
 
 if TYPE_CHECKING:
@@ -110,10 +112,16 @@ class SharedSlots:
         self._part(provider).heard(quota)
 
     async def aclose(self) -> None:
-        """Give everything back, and let go of the store."""
-        for part in self._parts.values():
-            await part.leave()
-        await self._store.aclose()
+        """Give everything back, and let go of the store.
+
+        Where nothing can be given back, the others find out by themselves that we are gone.
+        """
+        try:
+            for part in self._parts.values():
+                with suppress(ConfigError):
+                    await part.leave()
+        finally:
+            await self._store.aclose()
 
     def _part(self, name: str) -> _Part:
         part = self._by_name.get(name)
