@@ -262,8 +262,9 @@ def say_go_on(result: RunResult, place: str | None) -> None:
 
     if result.run_id:
         state = fold(result.events)
+        unknown = unknown_places(state)
         status = result.status if state.finished is not None else "stopped"
-        if following := go_on(result.run_id, status, unknown_places(state), place):
+        if following := go_on(result.run_id, status, unknown, place):
             say(following, label="to go on: ", fg="cyan")
             if unknown:
                 say(OUTCOMES)
