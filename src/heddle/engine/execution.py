@@ -108,7 +108,9 @@ async def execute(
     models = models_of(model)
     box = toolbox(tools)
     refuse_without_model(plan, specs_of(box), models)
-    config = handed_over(plan, asks=approve is not None, caller=caller)
+    config = None
+    if journal is not None:  # else nobody will go on with it
+        config = handed_over(plan, asks=approve is not None, caller=caller)
     workshop = Workshop(
         box, models=models, limits=limits, inputs=inputs, slots=slots, log=log, seed=seed,
         run_id=run_id, config=config,

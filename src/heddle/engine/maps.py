@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from heddle.engine.attempts import Attempts
+    from heddle.engine.beginnings import Beginnings
     from heddle.engine.events import Status
     from heddle.engine.log import EventLog
     from heddle.engine.lookup import Lookup
@@ -55,15 +56,7 @@ _MOST_AT_ONCE = 1_000  # elements that a guard may skip before others get their 
 
 
 class MapOwner(Protocol):
-    """Who starts calls and ends whole steps: the scheduler."""
-
-    def begin(self, node: Node) -> None:
-        """An element is ready to make its call."""
-        ...
-
-    def tell_followers(self, leader: Node) -> None:
-        """An element has ended: others may wait for its outcome."""
-        ...
+    """Who makes whole steps ready, and ends them: the scheduler."""
 
     def make_ready_by_map(self, node: Node) -> None:
         """A map's length is known, which was the last input of this one."""
@@ -84,6 +77,7 @@ class Maps:
         queue: learns how long elements take.
         attempts: ends running ones.
         most: elements of one map that are ready or running at once.
+        beginnings: lets elements begin.
         owner: ends the maps' steps.
         past: what the journal remembers, if the run is gone on with.
     """
@@ -96,6 +90,7 @@ class Maps:
         queue: ReadyQueue,
         attempts: Attempts,
         most: int,
+        beginnings: Beginnings,
         owner: MapOwner,
         past: Past | None = None,
     ) -> None:
@@ -107,6 +102,7 @@ class Maps:
         self._queue = queue
         self._attempts = attempts
         self._most = most
+        self._beginnings = beginnings
         self._owner = owner
         self._at = 0.0
         self._opening: list[Node] = []
@@ -210,7 +206,7 @@ class Maps:
             if guard is not None and not self._admits(run, index, step):
                 continue
             element = run.live[index] = Element(run, index)
-            self._owner.begin(element)
+            self._beginnings.begin(element)
 
     def _admits(self, run: MapRun, index: int, step: Step) -> bool:
         """Whether the guard lets an element run; if not, it has ended."""
@@ -243,7 +239,7 @@ class Maps:
         self._log.emit((RESULT, now, element.id, element.attempt, value, index, usage, cost, ""))
         if element.attempt:  # else it had the value of an equal call
             self._queue.learn(element.step.tool, now - started)  # type: ignore[union-attr]
-        self._owner.tell_followers(element)
+        self._beginnings.tell_followers(element)
         self._element_over(run, index)
 
     def failed(self, element: Element, code: str, message: str) -> None:
@@ -251,7 +247,7 @@ class Maps:
         assert element.map is not None
         self._at = self._now()
         element.status = "failed"
-        self._owner.tell_followers(element)
+        self._beginnings.tell_followers(element)
         self._fail(element.map, element.element, element.attempt, code, message)
 
     def _fail(self, run: MapRun, index: int, attempt: int, code: str, message: str) -> None:
@@ -269,7 +265,7 @@ class Maps:
                 status = "unknown"
             self._log.emit(StepError(at, element.id, attempt, code, message, index))
         element.status = status
-        self._owner.tell_followers(element)
+        self._beginnings.tell_followers(element)
         self._settle(run, index, status, code, message)
 
     def left_out(self, element: Element, code: str, message: str) -> None:
@@ -284,7 +280,7 @@ class Maps:
         assert element.map is not None
         self._at = self._now()
         element.status = outcome.status
-        self._owner.tell_followers(element)
+        self._beginnings.tell_followers(element)
         self._settle(element.map, element.element, outcome.status, outcome.code, outcome.message)
 
     def late(self, element: Element, value: Any) -> None:
@@ -363,7 +359,7 @@ class Maps:
         node.value = run.values
         self._owner.settle_map(Ending(node, last, code, message))
         for element in live:
-            self._owner.tell_followers(element)
+            self._beginnings.tell_followers(element)
         for follower in followers:
             self._catch_up(follower, run)
             self._feed(follower)

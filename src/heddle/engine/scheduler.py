@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from heddle.engine.admission import Admission
 from heddle.engine.attempts import Attempts
+from heddle.engine.beginnings import Beginnings
 from heddle.engine.breaker import BreakerSlots
 from heddle.engine.doubts import Doubts
 from heddle.engine.elements import INTERRUPTED
@@ -33,13 +34,11 @@ from heddle.engine.events import (
     READY,
     TERMINAL,
     CancelRequested,
-    EffectReused,
     StepError,
     StepResult,
     StepUnknown,
 )
 from heddle.engine.expansions import Expansions
-from heddle.engine.fill import fresh
 from heddle.engine.gate import Gate
 from heddle.engine.hedging import Hedging
 from heddle.engine.lookup import Lookup
@@ -49,7 +48,7 @@ from heddle.engine.node import Ending, Node, edges, has_value, upstream
 from heddle.engine.outcomes import Outcomes
 from heddle.engine.queue import ReadyQueue
 from heddle.engine.recall import recall
-from heddle.engine.repeats import REPEATS_UNKNOWN, Repeats
+from heddle.engine.repeats import Repeats
 from heddle.engine.resources import Resources
 from heddle.engine.retrying import Retrying
 from heddle.engine.sharing import Sharing
@@ -137,10 +136,14 @@ class Scheduler:
         estimates = estimates or Estimates()
         self._queue = ReadyQueue(self._nodes, specs, limits, slots, estimates, self._wake)
         self._sharing = Sharing(self._lookup)
-        self._repeats = Repeats(self._nodes, log, self._lookup)
         self._queue.followers = self._sharing.followers
         self._outcomes = outcomes = Outcomes(self, log, self._queue, self._sharing)
-        self._attempts = outcomes.attempts = Attempts(
+        self._beginnings = beginnings = Beginnings(
+            log, self._queue, self._sharing, outcomes, Repeats(self._nodes, log, self._lookup),
+            specs.get(EXPAND_SPEC.name),
+        )  # fmt: skip
+        self._begin = beginnings.begin
+        self._attempts = outcomes.attempts = beginnings.attempts = Attempts(
             specs, executor, log, limits, self._queue, self._lookup, self._sharing, outcomes, run_id
         )
         if limits.hedging:
@@ -149,30 +152,31 @@ class Scheduler:
                 outcomes.succeeded,
             )  # fmt: skip
         self._retrying = outcomes.retrying = Retrying(
-            limits, log, self._attempts.deadlines, seed, self._go_on, slots.budget
+            limits, log, self._attempts.deadlines, seed, beginnings.go_on, slots.budget
         )
-        self._unserved = Unserved(
+        beginnings.unserved = self._unserved = Unserved(
             log, self._attempts.deadlines, limits.queue_timeout_s, self._retrying.latest_s,
             outcomes.unserved,
         )  # fmt: skip
         self._queue.hopeless = self._unserved.hopeless
-        self._patient = limits.queue_timeout_s is None
         self._attempts.left_s = self._retrying.left_s
-        self._doubts = None if past is None else Doubts(
+        beginnings.doubts = self._doubts = None if past is None else Doubts(
             past, log, outcomes, self._begin_again, self._attempts,
             getattr(executor, "probe", _no_probe), self._lookup.args_of, resolved or {},
         )  # fmt: skip
         self._maps = outcomes.maps = Maps(
-            self._nodes, log, self._lookup, self._queue, self._attempts, limits.concurrency, self,
-            past,
+            self._nodes, log, self._lookup, self._queue, self._attempts, limits.concurrency,
+            beginnings, self, past,
         )  # fmt: skip
-        self._speculation = Speculation(
+        beginnings.speculation = self._speculation = Speculation(
             self._nodes, executor, log, limits, self._queue, self._lookup, self._sharing,
             self._attempts, outcomes, run_id,
         )  # fmt: skip
         self._guesses = self._speculation.guesses
         self._gate = Gate(self._resources)  # that of the round which arrives
-        self._expansions = Expansions(outcomes, log, self._lookup, self._attempts)
+        beginnings.expansions = self._expansions = Expansions(
+            outcomes, log, self._lookup, self._attempts
+        )
         self._expand_spec = specs.get(EXPAND_SPEC.name)
         self._admission: Admission | None = None
         if budget is not None:
@@ -405,7 +409,7 @@ class Scheduler:
         if node.gate.origins is None and node.spec.effectful:  # type: ignore[union-attr]
             node.gate.waiting.append(node)
         elif node.map is None:
-            self.begin(node)
+            self._begin(node)
         else:
             self._maps.open(node)
 
@@ -417,80 +421,16 @@ class Scheduler:
     def _start(self, node: Node) -> None:
         """A ready step may start: it stands in the queue, or its elements do."""
         if node.map is None:
-            self.begin(node)
+            self._begin(node)
         else:
             self._maps.open(node)
-
-    def begin(self, node: Node) -> None:
-        """A ready step, or an element, stands in the queue, unless an equal call is there."""
-        if self._doubts is not None and self._doubts.take(node):
-            return
-        if node.gate.replan and node.spec.effectful and self._stood_in(node):  # type: ignore[union-attr]
-            return
-        if node.spec is self._expand_spec:
-            self._expansions.begin(node)
-        elif node.spec.fuses and (leader := self._sharing.find(node)) is not None:  # type: ignore[union-attr]
-            self._share(node, leader)
-        elif self._guesses and node in self._guesses and self._speculation.adopt(node):
-            return
-        elif node.spec.max_batch > 1 or not self._patient:  # type: ignore[union-attr]
-            self._line_up(node)
-        else:
-            self._queue.push(node)
 
     def _begin_again(self, node: Node) -> None:
         """A write in doubt has not happened: it is as ready as ever, unless it is too late."""
         if self._over is None:
-            self.begin(node)
+            self._begin(node)
         else:
             self._outcomes.unserved(node, "skipped", *self._over)
-
-    def _line_up(self, node: Node) -> None:
-        if self._unserved.patience_s is not None and not node.attempt:
-            self._unserved.lined_up(node, self._unserved.patience_s)
-        if node.spec.max_batch > 1:  # type: ignore[union-attr]
-            self._attempts.batches.gather(node)
-        else:
-            self._queue.push(node)
-
-    def _go_on(self, node: Node) -> None:
-        """The time has come for a further attempt of a step."""
-        self._line_up(node)
-        self._attempts.pump()
-
-    def _stood_in(self, node: Node) -> bool:
-        """Whether an effect of an earlier round stands in for this one."""
-        found = self._repeats.find(node)
-        if found is None:
-            return False
-        if found.known:
-            now = self._now()
-            self._log.emit(EffectReused(now, node.id, node.element, found.step, found.element))
-            self._outcomes.known(node, found.value)
-            return True
-        message = f"step {found.step}, which was to do the same, is unknown"
-        self._outcomes.left_out(node, REPEATS_UNKNOWN, message)
-        return True
-
-    def _share(self, node: Node, leader: Node) -> None:
-        """A step makes no call of its own: it has the outcome of an equal one, or waits for it."""
-        if leader.status not in TERMINAL:
-            self._sharing.follow(leader, node)
-            self._queue.lift(leader, node.rank)
-        elif leader.status != "done":
-            self._outcomes.ruled_out(node, *self._sharing.failure(leader))
-        else:
-            self._outcomes.known(node, fresh(leader.value))
-
-    def tell_followers(self, leader: Node) -> None:
-        """A call has ended: its followers have its outcome, or the next of them makes the call."""
-        for node in self._sharing.followers.pop(leader, ()):
-            if node.status != "ready":
-                continue
-            if self._sharing.has_outcome(leader):
-                self._share(node, leader)
-            else:
-                self.begin(node)
 
     def _guarded(self, node: Node, when: When) -> Ending | None:
         """How a guard ends a step; None where it lets it run."""
@@ -530,7 +470,7 @@ class Scheduler:
         if self._awaited or not self._unfinished:
             self._waiters.tell(node, self._unfinished)
         if self._sharing.followers:
-            self.tell_followers(node)
+            self._beginnings.tell_followers(node)
         if self._guesses:
             self._speculation.drop(node)
         dependents, node.dependents = node.dependents, None

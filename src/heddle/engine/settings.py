@@ -38,18 +38,26 @@ def handed_over(
     """The settings of a run that was handed a complete plan, but for what the workshop knows."""
     return {
         "kind": "plan",
-        "plan": {
-            "heddle": FORMAT,
-            "round": plan.round,
-            "steps": [step_to_wire(step) for step in plan.steps],
-            "output": encode(plan.output),
-        },
+        "plan": _written(plan),
         "dialect": plan.dialect,
         "text": sound(plan.text),
         "findings": [finding_to_wire(finding) for finding in plan.findings],
         "asks": asks,
         "caller": _plain_caller(caller),
     }
+
+
+def _written(plan: Plan) -> dict[str, Any] | None:
+    """A plan as canonical JSON with notes and places; None for one that no text could hold.
+
+    A program can build such a plan. It is rejected, so nobody will go on with it.
+    """
+    try:
+        steps = [step_to_wire(step) for step in plan.steps]
+        output = encode(plan.output)
+    except (ValueError, TypeError, RecursionError):
+        return None
+    return {"heddle": FORMAT, "round": plan.round, "steps": steps, "output": output}
 
 
 def asked_for(

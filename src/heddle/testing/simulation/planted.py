@@ -14,6 +14,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
 from heddle.engine import attempts, resuming, scheduler, slots
+from heddle.engine.beginnings import Beginnings
 from heddle.engine.doubts import Doubts
 from heddle.engine.events import RunFinished
 from heddle.engine.journal.frames import Chain
@@ -21,7 +22,6 @@ from heddle.engine.journal.writer import Journal
 from heddle.engine.log import EventLog
 from heddle.engine.maps import Maps
 from heddle.engine.retrying import Retrying
-from heddle.engine.scheduler import Scheduler
 from heddle.engine.workshop import Workshop
 from heddle.errors import JournalError
 from heddle.testing.simulation.run import simulate
@@ -155,7 +155,7 @@ PLANTED: Final[dict[str, tuple[Patch, ...]]] = {
     "each attempt has a key of its own": ((attempts, "hash_of", _another_key),),
     "a run in which nothing is under way counts as finished": ((resuming, "remember", _inferred),),
     "what lies behind the head counts": ((Chain, "_fault", _anything_follows),),
-    "those who share a call are not told": ((Scheduler, "tell_followers", _nobody_told),),
+    "those who share a call are not told": ((Beginnings, "tell_followers", _nobody_told),),
 }
 """The bugs by what they do."""
 
