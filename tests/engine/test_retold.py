@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -85,3 +86,16 @@ def test_of_a_run_that_was_stopped_it_tells_what_there_is() -> None:
     assert again.answer is None
     assert again.plan is not None
     assert [step.id for step in again.plan.steps] == ["1", "2"]
+
+
+def test_after_no_event_has_a_run_taken_less_than_no_time() -> None:
+    async def slow(name: str) -> str:
+        await asyncio.sleep(1)
+        return name
+
+    plan = heddle.parse('1. slow("a")\n2. slow($1)\n3. slow("b")\n')
+    events = run_virtual(heddle.execute(plan, [slow])).events
+    for n in range(len(events)):
+        timing = retold(events[:n]).timing
+        assert min(timing.to_json().values()) >= 0
+        assert timing.makespan_s <= timing.total_s

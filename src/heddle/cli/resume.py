@@ -198,18 +198,18 @@ def _resolution(text: str) -> tuple[str, Resolution]:
 
     match = _SAID.fullmatch(text)
     if match is None:
-        raise _bad(f"--resolve {text!r} does not say what became of a step")
+        raise _bad(f"--resolve {text!r:.60} does not say what became of a step")
     place, outcome, more = match["place"], match["outcome"], match["more"]
     if outcome == "failed":
         return place, Failed(more or "")
     if outcome == "not-done":
         if more is not None:
-            raise _bad(f"--resolve {text!r}: what has not happened has no value")
+            raise _bad(f"--resolve {text!r:.60}: what has not happened has no value")
         return place, NotDone()
     try:
         return place, Done(None if more is None else json.loads(more))
     except (ValueError, RecursionError):
-        raise _bad(f"--resolve {text!r}: the value is not JSON") from None
+        raise _bad(f"--resolve {text!r:.60}: the value is not JSON") from None
 
 
 def _bad(message: str) -> ConfigError:

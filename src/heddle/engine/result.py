@@ -140,7 +140,8 @@ class Timing:
 
     Attributes:
         planning_s: while a planner wrote.
-        makespan_s: from the first step's start to the last step's end.
+        makespan_s: from the first step's start to the last step's end; to the last event where a
+            step has not ended.
         joining_s: while results were joined.
         critical_path_s: the longest chain of steps, as long as they really ran.
         lower_bound_s: no schedule of these steps with this many slots can be shorter.
@@ -434,7 +435,7 @@ def _timing(state: RunState, slots: Slots, together: Mapping[str, int]) -> Timin
     ran = [step for step in state.steps.values() if step.started_s is not None]
     held = [(step, step.work_s / together.get(_tool_of(step), 1)) for step in ran]
     starts = [step.started_s for step in ran if step.started_s is not None]
-    ends = [step.finished_s for step in ran if step.finished_s is not None]
+    ends = [state.last_s if step.finished_s is None else step.finished_s for step in ran]
     critical = state.critical_path_s()
     planners = [call for call in state.calls if call.role in ("planner", "repair")]
     return Timing(
