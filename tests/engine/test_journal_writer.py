@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from store_contract import stored
 
-from heddle.engine.events import LeaseTaken, RunFinished
+from heddle.engine.events import LateResult, LeaseTaken, RunFinished
 from heddle.engine.journal.reading import read
 from heddle.engine.journal.sqlite import SQLiteStore
 from heddle.engine.journal.writer import CLOSING_S, GROUP_S, LEASE_S, Journal
@@ -182,6 +182,44 @@ def test_a_waiter_that_is_cancelled_leaves_the_others_waiting(tmp_path: Path) ->
             await second
             assert first.cancelled()
             assert len(await stored(store, "r")) == 1
+
+    run_virtual(main())
+
+
+def test_what_is_hurried_is_appended_at_once_and_not_synced(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with kept_log(tmp_path) as (log, store, journal):
+            say(log)
+            log.hurry()
+            say(log)
+            await asyncio.sleep(GROUP_S / 2)
+            assert store.appends == [(2, False)]
+            store.takes_s = GROUP_S
+            say(log)
+            log.hurry()
+            await asyncio.sleep(GROUP_S / 2)
+            say(log)
+            log.hurry()  # in the middle of an append: the next one follows at once
+            await asyncio.sleep(GROUP_S)
+            log.hurry()  # there is nothing
+            await asyncio.sleep(GROUP_S)
+            assert store.appends == [(2, False), (1, False), (1, False)]
+            assert journal.syncs == 0
+
+    run_virtual(main())
+
+
+def test_the_end_of_a_run_is_on_the_disk_whoever_asks_and_what_comes_late_leaves_it_ended(
+    tmp_path: Path,
+) -> None:
+    async def main() -> None:
+        async with kept_log(tmp_path) as (log, store, journal):
+            log.emit(OVER)
+            log.emit(LateResult(3.0, "1", 1, "late"))
+            log.hurry()
+            await journal.aclose()
+            assert store.appends == [(2, True)]
+            assert (await store.run("r")).status == "succeeded"
 
     run_virtual(main())
 

@@ -13,6 +13,7 @@ from heddle.engine import events as ev
 from heddle.engine.audit import audit
 from heddle.engine.journal.owners import this_process
 from heddle.engine.journal.sqlite import SQLiteStore
+from heddle.engine.journal.writer import GROUP_S
 from heddle.engine.record import event_of
 from heddle.errors import ConfigError, JournalError
 from heddle.testing.clock import run_virtual
@@ -492,6 +493,18 @@ def test_a_write_that_was_interrupted_is_in_doubt() -> None:
         )
         assert outcome(result) == outcome(whole)
         assert world.calls.count("send a") == 1
+
+    run_virtual(main())
+
+
+def test_what_a_write_has_come_to_is_in_the_store_at_once() -> None:
+    async def main() -> None:
+        store, world = MemoryStore(), World()
+        plan = heddle.parse('1. send("a")\n2. look("b")\n3. look("c")', dialect="llmcompiler")
+        run = asyncio.create_task(heddle.execute(plan, world.tools(), journal=store, run_id="r"))
+        await asyncio.sleep(1 + GROUP_S / 10)
+        assert ev.StepResult(1.0, "1", 1, "sent a") in map(event_of, await entries_of(store, "r"))
+        await run
 
     run_virtual(main())
 

@@ -309,6 +309,7 @@ class Attempts:
         self._settle(node, ended)
         if node.spec.effectful:  # type: ignore[union-attr]  # only steps hold slots
             self._sharing.world_changed()
+            self._log.hurry()  # with what is said of it in this turn of the loop
             calling.set(None)
         if self.hedging is not None:
             self.hedging.over(node, answered=not isinstance(ended, BaseException))

@@ -28,6 +28,10 @@ class Keeper(Protocol):
         """Return when all events up to `seq` would survive a crash."""
         ...
 
+    def hurry(self) -> None:
+        """Keep what there is as soon as may be; nobody waits for it."""
+        ...
+
 
 class EventLog:
     """Events of one run, in memory.
@@ -100,6 +104,11 @@ class EventLog:
         """
         if self._keeper is not None:
             await self._keeper.durable(seq)
+
+    def hurry(self) -> None:
+        """What an effect has come to was seen, or will be said now: it is to be kept at once."""
+        if self._keeper is not None:
+            self._keeper.hurry()
 
     async def follow(self) -> AsyncIterator[Event]:
         """All events from the first, then each as it comes, until the run or the log has ended."""

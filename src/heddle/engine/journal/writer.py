@@ -6,6 +6,8 @@
 
 Events wait up to GROUP_S seconds for others, so that a frame has many of them. An effect waits for
 nothing but the disk: what is there is appended at once, and all that wait by then share the sync.
+What an effect has come to is appended at once, too, and nobody waits for it: a process that dies
+before it leaves a write behind of which nobody knows whether it has happened.
 While one append is in flight, what comes joins the next.
 
 A store that fails is not asked again. Whoever waits for it gets its error, and the run is told.
@@ -86,7 +88,7 @@ class Journal:
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._flushing: asyncio.Task[None] | None = None
-        self._closing = False
+        self._hurried = self._closing = False
         self._renewing = self._loop.create_task(self._renew())
         log.kept_by(self)
         self._wait_for_more()
@@ -105,6 +107,11 @@ class Journal:
         self._waiting.append((seq, done))
         self._flush_soon()
         await done
+
+    def hurry(self) -> None:
+        """Append what this turn of the loop brings, without waiting for more."""
+        self._hurried = True
+        self._flush_soon()
 
     async def aclose(self) -> None:
         """Make all events durable and give the lease back. What fails is in `error`.
@@ -170,7 +177,7 @@ class Journal:
     async def _flush(self) -> None:
         try:
             await self._append()
-            while self._waiting:
+            while self._waiting or self._hurried:
                 await self._append()
         except Exception as error:
             self._stop(error)
@@ -191,9 +198,14 @@ class Journal:
     # -- appending ---------------------------------------------------------------------------
 
     async def _append(self) -> None:
-        """All events that are there, as frames; on the disk, if somebody waits for that."""
-        end, sync = len(self._log.events), bool(self._waiting)
-        frames, large, status = self._frames(end)
+        """All events that are there; on the disk, if one ends the run or is waited for."""
+        end = len(self._log.events)
+        self._hurried = False
+        status = self._ending(end)
+        sync = bool(self._waiting or status)
+        if end == self._appended and not sync:
+            return  # what was hurried came along with what somebody waited for
+        frames, large = self._frames(end)
         await self._store.append(self.lease, frames, large, sync=sync, status=status)
         if frames:
             self._head = Head(frames[-1].number, frames[-1].hash)
@@ -203,8 +215,14 @@ class Journal:
             self._synced = end
             self._tell()
 
-    def _frames(self, end: int) -> tuple[list[Frame], dict[str, bytes], str]:
-        """The events up to `end`, the large values among them, and how they end the run."""
+    def _ending(self, end: int) -> str:
+        """How the events up to `end` end the run; "" if they do not. A late result may follow."""
+        new = self._log.events.kept[self._appended : end]
+        ended = [entry.status for entry in new if isinstance(entry, RunFinished)]
+        return ended[-1] if ended else ""
+
+    def _frames(self, end: int) -> tuple[list[Frame], dict[str, bytes]]:
+        """The events up to `end`, and the large values among them."""
         frames: list[Frame] = []
         large: dict[str, bytes] = {}
         number, hash = self._head
@@ -220,8 +238,7 @@ class Journal:
             )  # fmt: skip
             hash = frame.hash
             frames.append(frame)
-        last = kept[end - 1] if end else None
-        return frames, large, last.status if isinstance(last, RunFinished) else ""
+        return frames, large
 
     def _tell(self) -> None:
         """Those whose events are on the disk may go on."""

@@ -253,7 +253,8 @@ class SimulatedStore:
         if sync and self._fires("disk-error"):
             self._broken = True  # what was written before may be gone: nothing may trust it
             raise JournalError("the disk could not be synced", code="journal-unwritable")
-        disk.write(lease.run, frames, large)
+        if frames:
+            disk.write(lease.run, frames, large)
         kept.row = kept.row._replace(
             status=status or kept.row.status, head=kept.head, updated=disk.wall(self._life)
         )
@@ -267,7 +268,8 @@ class SimulatedStore:
             raise JournalError("no space is left on the disk", code="journal-full")
         if self._fires("disk-locked"):
             raise JournalError("the store is locked", code="journal-locked")
-        number = len(kept.frames) + len(kept.whole(frames[0].prev))
+        torn = kept.whole(frames[0].prev) if frames else ()
+        number = len(kept.frames) + len(torn)
         for frame in frames:
             if frame.number != number:
                 raise JournalError(
