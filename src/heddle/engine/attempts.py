@@ -306,7 +306,8 @@ class Attempts:
         """
         if node.task is None:
             return
-        self._settle(node, ended)
+        if self.admission is not None:
+            self._settle(node, ended)
         if node.spec.effectful:  # type: ignore[union-attr]  # only steps hold slots
             self._sharing.world_changed()
             self._log.hurry()  # with what is said of it in this turn of the loop

@@ -14,6 +14,8 @@ from heddle.engine.fill import fresh
 from heddle.engine.repeats import REPEATS_UNKNOWN
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from heddle.engine.attempts import Attempts
     from heddle.engine.doubts import Doubts
     from heddle.engine.expansions import Expansions
@@ -44,6 +46,7 @@ class Beginnings:
     Attributes:
         attempts: makes the calls, and batches.
         doubts: what the journal remembers; None for a new run.
+        guesses: what calls were begun for, on suspicion.
         expansions: runs plans that came out as results.
         speculation: holds calls that were begun on suspicion.
         unserved: watches those who wait for slots.
@@ -70,6 +73,7 @@ class Beginnings:
         self._outcomes = outcomes
         self._repeats = repeats
         self._expand = expand
+        self.guesses: Collection[Node] = ()
 
     def begin(self, node: Node) -> None:
         """A ready step, or an element, makes its call as soon as it may."""
@@ -82,16 +86,12 @@ class Beginnings:
             self.expansions.begin(node)
         elif spec.fuses and (leader := self._sharing.find(node)) is not None:
             self._share(node, leader)
-        elif self._guessed(node) and self.speculation.adopt(node):
+        elif self.guesses and node in self.guesses and self.speculation.adopt(node):
             return
         elif spec.max_batch > 1 or self.unserved.patience_s is not None:
             self._line_up(node)
         else:
             self._queue.push(node)
-
-    def _guessed(self, node: Node) -> bool:
-        guesses = self.speculation.guesses
-        return bool(guesses) and node in guesses
 
     def go_on(self, node: Node) -> None:
         """The time has come for a further attempt of a step."""

@@ -172,7 +172,7 @@ class Scheduler:
             self._nodes, executor, log, limits, self._queue, self._lookup, self._sharing,
             self._attempts, outcomes, run_id,
         )  # fmt: skip
-        self._guesses = self._speculation.guesses
+        self._guesses = beginnings.guesses = self._speculation.guesses
         self._gate = Gate(self._resources)  # that of the round which arrives
         beginnings.expansions = self._expansions = Expansions(
             outcomes, log, self._lookup, self._attempts
