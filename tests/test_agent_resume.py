@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from heddle.engine.result import RunResult
 
 FINISH = json.dumps({"action": "finish", "answer": "joined"})
+GONE = heddle.ModelError("gone", code="lost", provider="scripted")
 REPLAN = json.dumps({"action": "replan", "reason": "more is needed"})
 
 
@@ -133,6 +134,13 @@ SCENARIOS = {
             "joiner": FINISH,
         },
     ),
+    "broken off": Scenario(
+        "llmcompiler",
+        {
+            "planner": ['1. look("a")\n2. look("b")\n', GONE],
+            "joiner": FINISH,
+        },
+    ),
     "rejected": Scenario(
         "llmcompiler",
         {
@@ -230,7 +238,7 @@ def test_a_run_that_was_cut_off_after_any_event_ends_as_if_it_had_not_been(name:
 
     async def main() -> None:
         whole, entries = await recorded(scenario)
-        assert whole.status == "succeeded" or name == "rejected", whole.error
+        assert whole.status == "succeeded" or name in ("rejected", "broken off"), whole.error
         for n in range(2, len(entries)):
             events = [event_of(entry) for entry in entries[:n]]
             world = World()
@@ -253,6 +261,30 @@ def test_a_run_that_was_cut_off_after_any_event_ends_as_if_it_had_not_been(name:
             assert not {id for id in ended & again if rounds[id] in closed}, why
             stored = await scenario.agent(World(), store).resume("r")
             assert outcome(stored) == outcome(whole), why
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("name", ["repaired", "rewoo", "llmcompiler"])
+def test_a_run_that_was_cut_off_twice_ends_as_if_it_had_not_been(name: str) -> None:
+    """First where its first plan was said and not closed; then after any event of what followed."""
+    scenario = SCENARIOS[name]
+
+    async def main() -> None:
+        whole, entries = await recorded(scenario)
+        said = next(
+            n for n, entry in enumerate(entries) if isinstance(event_of(entry), ev.ModelCall)
+        )
+        store = cut_after(entries, said + 1)
+        await scenario.agent(World(), store).resume("r")
+        entries = await entries_of(store, "r")
+        for n in range(said + 2, len(entries)):
+            events = [event_of(entry) for entry in entries[:n]]
+            agent = scenario.agent(World(), cut_after(entries, n, token=2))
+            result = await agent.resume("r", resolve=in_doubt(events))
+            why = f"after {n} events, the last being {events[-1]}"
+            assert outcome(result) == outcome(whole), why
+            assert asked(result.events) == asked(whole.events), why
 
     run_virtual(main())
 

@@ -22,7 +22,7 @@ from heddle.engine.events import (
     StrategyChosen,
 )
 from heddle.engine.intake import Intake
-from heddle.engine.replaying import Replay, failed, replayed
+from heddle.engine.replaying import Replay, failed
 from heddle.engine.result import RunError
 from heddle.engine.round import output_ids, sinks
 from heddle.engine.state import RunState
@@ -291,7 +291,7 @@ class Conversation:
         if cut and (may_answer or not plan.steps):
             await self.settle(plan)
             raise failed(call)
-        calls = tuple(piece for piece in replayed(call) if isinstance(piece, ToolCall))
+        calls = tuple(ToolCall(*said) for said in call.reply["calls"])
         return Reply(plan, getattr(reader, "said", text), calls, state.given_up)
 
     async def _release(self, round: Round, *, effects: bool = True) -> None:

@@ -7,9 +7,11 @@ import sys
 
 import pytest
 
+from heddle.engine.events import PlanProposed, ReplanRequested
 from heddle.testing.simulation import Outcome, run_scenario, scenario_of, simulate
 from heddle.testing.simulation.faults import KINDS, CrashAt, Faults
 from heddle.testing.simulation.invariants import INVARIANTS
+from heddle.testing.simulation.planners import STRATEGIES
 
 SEEDS = 100
 
@@ -25,10 +27,25 @@ def test_no_promise_is_broken_in_any_seed(outcomes: list[Outcome]) -> None:
     assert broken == {}
 
 
-@pytest.mark.parametrize("seed", [41, 90, 164, 1128, 1272, 1557, 1649, 3022, 3115])
+@pytest.mark.parametrize("seed", [41, 90, 164, 1272, 1557, 1649, 3022, 3115, 3605, 4743])
 def test_what_once_broke_a_promise_breaks_none(seed: int) -> None:
     """Interruptions, choices among what they skipped, a person who spoke during a call."""
     assert simulate(seed).violations == []
+
+
+@pytest.mark.parametrize("seed", [108, 823, 2278, 2573])
+def test_what_once_broke_a_promise_to_an_agent_breaks_none(seed: int) -> None:
+    """Plans that were cut off and written anew; replies that broke off; deaths in a row."""
+    assert simulate(seed).violations == []
+
+
+def test_of_five_seeds_one_is_an_agents(outcomes: list[Outcome]) -> None:
+    agents = [outcome for outcome in outcomes if scenario_of(outcome.seed).strategy]
+    assert len(agents) == SEEDS / 5
+    assert {scenario_of(outcome.seed).strategy for outcome in agents} == {*STRATEGIES}
+    events = [event for outcome in agents for event in outcome.events]
+    assert sum(isinstance(event, ReplanRequested) for event in events) >= 3
+    assert any(isinstance(event, PlanProposed) and event.parent for event in events)
 
 
 def test_every_run_comes_to_its_end(outcomes: list[Outcome]) -> None:

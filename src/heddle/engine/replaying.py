@@ -188,7 +188,7 @@ class _Record:
         elif isinstance(event, ev.ModelCall):
             self._called(event)
         elif isinstance(event, (ev.PlanProposed, ev.PlanAccepted, ev.PlanRejected)):
-            self._planned(event)
+            self._planned(place, event)
         elif isinstance(event, ev.LeaseTaken):
             self.cut()
         elif type(event) in _SAID and not self._drafting:
@@ -216,19 +216,25 @@ class _Record:
         if mark is not None:
             mark.event = event
 
-    def _planned(self, event: ev.PlanProposed | ev.PlanAccepted | ev.PlanRejected) -> None:
+    def _planned(
+        self, place: int, event: ev.PlanProposed | ev.PlanAccepted | ev.PlanRejected
+    ) -> None:
         mark = self._of("read", event.round)
+        if mark is None and ("planner", event.round) in self.kept:  # read without asking anybody
+            mark = Mark(place, "read", self.kept.pop(("planner", event.round)))
+            self.life.append(mark)
         if mark is not None:  # else it came out as a result
             mark.open = isinstance(event, ev.PlanProposed)
             mark.closed = not mark.open
 
     def cut(self) -> None:
         """A process has died: what it had begun, and what came after that, is cut off."""
-        self.cut_round = 0
         for n, mark in enumerate(self.life):
             if not mark.whole(last=n == len(self.life) - 1):
                 self._cut_off(mark)
                 break
+            if mark.what == "read":  # else what was cut off before is still to be read
+                self.cut_round = 0
             self.marks.append(mark)
         self.life = []
 

@@ -39,11 +39,16 @@ DISK_KINDS: Final = ("disk-slow", "disk-full", "disk-locked", "disk-error", "clo
 
 DEATHS: Final = (
     "kill-before-append", "kill-after-append", "kill-before-call", "kill-after-call",
-    "kill-any-time", "power-cut",
+    "kill-any-time", "power-cut", "kill-in-reply",
 )  # fmt: skip
 """How a life of the program ends. `power-cut` says of a death that un-synced frames are lost."""
 
-KINDS: Final = (*TOOL_KINDS, *DISK_KINDS, *DEATHS, "cancel", "takeover")
+_PLAN_KINDS: Final = (*TOOL_KINDS, *DISK_KINDS, *DEATHS[:-1], "cancel", "takeover")
+
+_MODEL_KINDS: Final = ("model-refusal", "model-cut", "kill-in-reply")
+"""What a model's provider does: refuses, or breaks off; and a death while it speaks."""
+
+KINDS: Final = (*_PLAN_KINDS, *_MODEL_KINDS)
 """All of them. `takeover` is another process that goes on with a run whose own is still alive."""
 
 _ONCE = frozenset(
@@ -84,8 +89,9 @@ class Faults(NoFaults):
         quiet: Collection[tuple[str, int]] = (),
     ) -> None:
         random = Random(seed ^ 0x5EED)
-        chosen = [kind for kind in KINDS if random.random() < active]
+        chosen = [kind for kind in _PLAN_KINDS if random.random() < active]
         share = random.choice((0.03, 0.1, 0.25))
+        chosen += [kind for kind in _MODEL_KINDS if random.random() < active]
         self._shares = dict.fromkeys((kind for kind in chosen if kind in kinds), share)
         self._draws = {kind: Random(seed ^ crc32(kind.encode())) for kind in self._shares}
         self._points = dict.fromkeys(self._shares, 0)

@@ -18,9 +18,9 @@ effect that the journal does not know of is as much a fault as one that happened
     I12  each step ended as the reference interpreter says, given the same calls
     I13  nothing is left running, and no error goes unseen
     I14  labels; there are none yet, so none may stand in an event
-    I15  a model is asked the same things again, where it is asked again
+    I15  a reply is taken from the journal where the same would be asked, word for word
 
-I14 and I15 say little today: labels come with policies.
+I14 says little today: labels come with policies.
 """
 
 from __future__ import annotations
@@ -34,10 +34,15 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 from heddle.engine.audit import audit
 from heddle.engine.events import (
     LateResult,
+    LeaseTaken,
     MapExpanded,
     ModelStarted,
     PlanAccepted,
+    PlanProposed,
+    PlanRejected,
     RunFinished,
+    SpeculationStarted,
+    StepAccepted,
     StepEnded,
     StepIntent,
     StepResult,
@@ -46,6 +51,7 @@ from heddle.engine.events import (
 )
 from heddle.engine.map_run import streams_over
 from heddle.engine.state import fold
+from heddle.plan.canonical import hash_of
 from heddle.plan.ir import MISSING, Choose, Step, dependencies, nodes_of
 from heddle.plan.limits import Limits
 from heddle.testing.reference import Fails, Hangs, Outcome, Skips, interpret
@@ -57,6 +63,7 @@ if TYPE_CHECKING:
     from heddle.engine.state import RunState, StepState
     from heddle.plan.spec import ToolSpec
     from heddle.testing.simulation.outside import Call, Outside
+    from heddle.testing.simulation.planners import Reread
 
 __all__ = ["INVARIANTS", "Evidence", "Violation", "violations"]
 
@@ -96,6 +103,7 @@ class Evidence:
         again: what going on with the finished run gave, and what it gave before; None if nobody
             tried.
         calls_before: how many calls there had been when that was tried.
+        reread: replies that were taken from the journal.
     """
 
     events: Sequence[Event]
@@ -108,6 +116,7 @@ class Evidence:
     complaints: Sequence[str] = ()
     again: tuple[Any, Any] | None = None
     calls_before: int = 0
+    reread: Sequence[Reread] = ()
 
     @cached_property
     def state(self) -> RunState:
@@ -122,6 +131,30 @@ class Evidence:
         return [
             step.step for step in state.values() if step.round in accepted and step.step is not None
         ]
+
+    @cached_property
+    def lasting(self) -> list[Event | None]:
+        """The events, with None in the place of those about steps that nobody saw accepted.
+
+        A plan that was being written when its process died is written anew, under the same number.
+        """
+        lasting: list[Event | None] = list(self.events)
+        open_rounds: dict[int, tuple[int, set[str]]] = {}
+        for n, event in enumerate(self.events):
+            if isinstance(event, PlanProposed):
+                open_rounds[event.round] = n, set()
+            elif isinstance(event, StepAccepted) and event.round in open_rounds:
+                open_rounds[event.round][1].add(event.step.id)
+            elif isinstance(event, (PlanAccepted, PlanRejected)):
+                open_rounds.pop(event.round, None)
+            elif isinstance(event, LeaseTaken):
+                for start, ids in open_rounds.values():
+                    for place in range(start, n):
+                        step: Any = getattr(self.events[place], "step", None)
+                        if isinstance(step, str) and step in ids:
+                            lasting[place] = None
+                open_rounds.clear()
+        return lasting
 
     @cached_property
     def overtaken(self) -> set[str]:
@@ -210,7 +243,7 @@ def i4_order(found: Evidence) -> Iterator[str]:
     needs = {step.id: _needs(step) for step in found.steps}
     ended: set[str] = set()
     opened: set[str] = set()
-    for event in found.events:
+    for event in found.lasting:
         if isinstance(event, StepEnded):
             ended.add(event.step)
         elif isinstance(event, MapExpanded):
@@ -231,9 +264,18 @@ def _needs(step: Step) -> tuple[tuple[str, ...], str]:
 
 
 def i5_never_again(found: Evidence) -> Iterator[str]:
-    """Nothing that had ended before a life began is called in it."""
+    """Nothing that had ended before a life began is called in it.
+
+    A call that was begun before its step's guard was known may be the same as one that has ended:
+    results are shared by those who ask for them at the same time, and not across lives.
+    """
     if len(found.known) < 2:
         return
+    guesses = {
+        (event.tool, event.args_hash)
+        for event in found.events
+        if isinstance(event, SpeculationStarted)
+    }
     users: dict[tuple[str, str], list[Place]] = defaultdict(list)
     for place, asked in found.asked.items():
         users[asked].append(place)
@@ -241,7 +283,8 @@ def i5_never_again(found: Evidence) -> Iterator[str]:
     for call in found.outside.calls:
         places = users.get((call.tool, call.text), [])
         before = over[min(call.life, len(over) - 1)]
-        if places and all(place in before for place in places):
+        guessed = (call.tool, hash_of(json.loads(call.text))) in guesses
+        if places and not guessed and all(place in before for place in places):
             yield f"{call.tool} of {_said(places[0])} was called in life {call.life}, after its end"
 
 
@@ -249,7 +292,7 @@ def _ended_before(found: Evidence) -> list[set[Place]]:
     """For each life, the places that had ended when it began."""
     ended: set[Place] = set()
     lives: list[set[Place]] = []
-    for n, event in enumerate([*found.events, None]):
+    for n, event in enumerate([*found.lasting, None]):
         while len(lives) < len(found.known) and found.known[len(lives)] <= n:
             lives.append(set(ended))
         if isinstance(event, StepResult) and event.element is not None:
@@ -377,10 +420,12 @@ class _Judge:
 
     def call(self, step: Step, element: int | None, args: dict[str, Any]) -> Any:
         """What the journal says that came of this call."""
-        named = _named(args, self._found.specs[step.tool])
-        place, text = (step.id, element), json.dumps(named, sort_keys=True)
-        self.asked[place] = step.tool, text
+        place = step.id, element
         status, code, value = self._ends.get(place, ("missing", "", None))
+        if step.tool == "expand":
+            return self.expanded(status, code, value)
+        text = json.dumps(_named(args, self._found.specs[step.tool]), sort_keys=True)
+        self.asked[place] = step.tool, text
         if status == "done":
             given = self._given.get((step.tool, text), ())
             if json.dumps(value, sort_keys=True) not in given:
@@ -393,6 +438,12 @@ class _Judge:
         if status != "failed" or code in _PLANS_OWN:
             self.blame(place, f"should have been called, and is {status} ({code})")
         raise Fails(code)
+
+    def expanded(self, status: str, code: str, value: Any) -> Any:
+        """What came of a nested plan, whose steps are judged by themselves."""
+        if status == "done":
+            return value
+        raise Skips(code) if status == "skipped" else Fails(code)
 
     def blame(self, place: Place, what: str) -> None:
         """Say what is wrong with the outcome of a place."""
@@ -464,15 +515,14 @@ def i14_labels(found: Evidence) -> Iterator[str]:
 
 
 def i15_prompts(found: Evidence) -> Iterator[str]:
-    """A model is asked the same things again, where it is asked again."""
-    asked: dict[tuple[int, str], list[ModelStarted]] = defaultdict(list)
-    for event in found.events:
-        if isinstance(event, ModelStarted):
-            asked[event.round, event.role].append(event)
-    for (round, role), calls in asked.items():
-        hashes = {call.prompt_hash for call in calls if role == "planner"}
-        if len(hashes) > 1:
-            yield f"the {role} of round {round} read {len(hashes)} different prompts"
+    """Whoever takes a reply from the journal would have asked for it in the same words."""
+    asked = {
+        event.call: event.prompt_hash for event in found.events if isinstance(event, ModelStarted)
+    }
+    begun = {event.call: event.at for event in found.events if isinstance(event, ModelStarted)}
+    for call, started, prompt_hash in found.reread:
+        if begun.get(call) == started and asked[call] != prompt_hash:  # else a loss has undone it
+            yield f"what model call {call} read is not what it would read now"
 
 
 INVARIANTS: Final[dict[str, Callable[[Evidence], Iterator[str]]]] = {

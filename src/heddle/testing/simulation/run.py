@@ -21,6 +21,7 @@ from heddle.testing.simulation.faults import NoFaults
 from heddle.testing.simulation.invariants import Evidence, Violation, violations
 from heddle.testing.simulation.life import Died, Life
 from heddle.testing.simulation.outside import Outside
+from heddle.testing.simulation.planners import RandomPlanner, rereading
 from heddle.testing.simulation.scenario import Scenario, scenario_of
 from heddle.testing.simulation.store import SimulatedDisk
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from heddle.engine.events import Event
     from heddle.engine.result import RunResult
     from heddle.testing.simulation.outside import Call
+    from heddle.testing.simulation.planners import Reread
     from heddle.testing.simulation.store import SimulatedStore
     from heddle.tools.function import Tool
 
@@ -107,6 +109,8 @@ class _Simulation:
         self.leaked: list[str] = []
         self.complaints: list[str] = []
         self.found: list[Violation] = []
+        self.asked: list[tuple[str, int]] = []
+        self.reread: list[Reread] = []
         self.run_id = RUN
         self.two_at_once = False
 
@@ -133,7 +137,8 @@ class _Simulation:
         store = self.disk.open(life, faults)
         dies_at = 0.7 * number + 0.9 if faults.fires("kill-any-time") else None
         try:
-            result = life.run(self._program(store, life, faults), dies_at=dies_at)
+            with rereading(self.reread):
+                result = life.run(self._program(store, life, faults), dies_at=dies_at)
             return result if self._over() else None
         except Died:
             return None
@@ -169,25 +174,49 @@ class _Simulation:
             assert main is not None
             asyncio.get_running_loop().call_later(_SOON_S, main.cancel)
         if faults.fires("takeover"):
-            return await self._taken_over(store, life, tools)
-        return await self._start(store, tools)
+            return await self._taken_over(store, life, tools, faults)
+        return await self._start(store, life, tools, faults)
 
-    async def _start(self, store: SimulatedStore, tools: Sequence[Tool]) -> RunResult:
-        scenario = self.scenario
-        if self.run_id in self.disk.runs:
-            knows = scenario.resolves and not self.two_at_once
-            resolve = await self._said_of_doubts(store) if knows else None
+    async def _start(
+        self, store: SimulatedStore, life: Life, tools: Sequence[Tool], faults: NoFaults
+    ) -> RunResult:
+        begun = self.run_id in self.disk.runs
+        knows = begun and self.scenario.resolves and not self.two_at_once
+        resolve = await self._said_of_doubts(store) if knows else None
+        if self.scenario.strategy:
+            return await self._answered(store, life, tools, faults, begun=begun, resolve=resolve)
+        if begun:
             return await heddle.resume(self.run_id, tools, journal=store, resolve=resolve)
+        scenario = self.scenario
         return await heddle.execute(
             scenario.plan, tools, inputs=scenario.inputs, limits=scenario.limits,
             journal=store, run_id=self.run_id, seed=scenario.seed,
         )  # fmt: skip
 
+    async def _answered(
+        self, store: SimulatedStore, life: Life, tools: Sequence[Tool], faults: NoFaults, *,
+        begun: bool, resolve: Any,
+    ) -> RunResult:  # fmt: skip
+        """An agent's run, from its beginning or from where it was cut off."""
+        scenario = self.scenario
+        names = [tool.spec.name for tool in tools]
+        model = RandomPlanner(
+            scenario.seed, scenario.strategy, names, self.asked, life, faults
+        )  # fmt: skip
+        agent = heddle.Agent(
+            model, tools, strategy=scenario.strategy, limits=scenario.limits, journal=store
+        )
+        if begun:
+            return await agent.resume(self.run_id, resolve=resolve)
+        return await agent.run(
+            "What is it?", inputs=scenario.inputs, run_id=self.run_id, seed=scenario.seed
+        )
+
     async def _taken_over(
-        self, store: SimulatedStore, life: Life, tools: Sequence[Tool]
+        self, store: SimulatedStore, life: Life, tools: Sequence[Tool], faults: NoFaults
     ) -> RunResult:
         """A process is so slow that another takes its run over, and then it goes on."""
-        first = asyncio.ensure_future(self._start(store, tools))
+        first = asyncio.ensure_future(self._start(store, life, tools, faults))
         await asyncio.wait((first,), timeout=_SOON_S)
         kept = self.disk.runs.get(self.run_id)
         if first.done() or kept is None or not kept.frames:
@@ -197,8 +226,8 @@ class _Simulation:
         self.two_at_once = True  # nobody can say of a call under way that it will not happen
         twin = life.twin()
         others = self.outside.tools(self.scenario.tools, twin)
-        second = asyncio.ensure_future(self._start(self.disk.open(twin), others))
-        await asyncio.wait((first, second))
+        second = asyncio.ensure_future(self._start(self.disk.open(twin), twin, others, NoFaults()))
+        await _both(first, second)
         self.two_at_once = False
         first.exception()
         return await second
@@ -230,14 +259,14 @@ class _Simulation:
         evidence = Evidence(
             events, self.outside, {tool.spec.name: tool.spec for tool in scenario.tools},
             scenario.inputs, scenario.limits, _survived(self.known), self.leaked,
-            self.complaints, again, calls,
+            self.complaints, again, calls, self.reread,
         )  # fmt: skip
         return Outcome(
             seed=scenario.seed,
             violations=[*self.found, *violations(evidence)],
             fired=list(getattr(self.faults, "fired", ())),
             lives=len(self.known),
-            steps=len(scenario.plan.steps),
+            steps=len(scenario.plan.steps) or len(evidence.steps),
             calls=len(self.outside.calls),
             status=result.status if result is not None else "",
             states=frozenset(
@@ -255,6 +284,17 @@ class _Simulation:
             return [event_of(entry) async for page in pages for entry in page.entries]
 
         return life.run(reading())
+
+
+async def _both(*runs: asyncio.Future[Any]) -> None:
+    """Wait for two processes; what interrupts this interrupts them."""
+    try:
+        await asyncio.wait(runs)
+    except asyncio.CancelledError:
+        for each in runs:
+            each.cancel()
+        await asyncio.wait(runs)
+        raise
 
 
 def _survived(known: Sequence[int]) -> list[int]:

@@ -6,14 +6,15 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+from heddle.plan.ir import Plan
 from heddle.plan.limits import Limits
 from heddle.testing.simulation.faults import KINDS, Faults, NoFaults
+from heddle.testing.simulation.planners import STRATEGIES
 from heddle.testing.simulation.plans import INPUTS, TIMEOUT_S, random_plan, tools_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from heddle.plan.ir import Plan
     from heddle.tools.function import Tool
 
 __all__ = ["Scenario", "scenario_of"]
@@ -25,7 +26,8 @@ class Scenario:
 
     Attributes:
         seed: of everything that is left to chance.
-        plan: what is run.
+        plan: what is run; an agent writes its own.
+        strategy: of an agent, one of `planners.STRATEGIES`; "" for a run of the plan.
         tools: that it may call; they are wrapped, recorded, and made to fail.
         inputs: the caller's data.
         limits: bounds of the run.
@@ -49,6 +51,7 @@ class Scenario:
     resolves: bool = True
     quiet: frozenset[tuple[str, int]] = frozenset()
     crash: NoFaults | None = None
+    strategy: str = ""
 
     def faults(self) -> NoFaults:
         """What goes wrong, from its beginning."""
@@ -58,11 +61,11 @@ class Scenario:
 
 
 def scenario_of(seed: int, size: int | None = None) -> Scenario:
-    """The scenario that a seed stands for: a random plan under random limits.
+    """The scenario that a seed stands for: a random plan under random limits; of five, one agent.
 
     Args:
         seed: any number.
-        size: steps of the plan; chosen by the seed by default.
+        size: steps of the plan, which is then no agent's; chosen by the seed by default.
     """
     random = Random(seed)
     plan = random_plan(seed, size)
@@ -71,10 +74,13 @@ def scenario_of(seed: int, size: int | None = None) -> Scenario:
     kinds = frozenset(KINDS)
     if rates:  # allowances are taken before the disk is waited for, so that it moves calls together
         kinds -= {"disk-slow"}
+    tools = tuple(tools_of(plan))
+    strategy = random.choice(STRATEGIES) if size is None and seed % 5 == 3 else ""
     return Scenario(
         seed=seed,
-        plan=plan,
-        tools=tuple(tools_of(plan)),
+        plan=Plan() if strategy else plan,
+        strategy=strategy,
+        tools=tools,
         inputs=INPUTS,
         limits=Limits(
             concurrency=random.choice((1, 2, 5, 64)),
@@ -83,6 +89,8 @@ def scenario_of(seed: int, size: int | None = None) -> Scenario:
             grace_s=TIMEOUT_S * 5,
             run_timeout_s=None,
             speculation=seed % 3 == 0,
+            max_rounds=2 + seed % 3,
+            max_turns=6,
         ),
         kinds=kinds,
         changes=random.choice((None, None, None, 3)),
