@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from heddle.engine.allowances.sqlite import SQLiteAllowances
 from heddle.engine.costs import Cost, Outcome
 from heddle.engine.shared_slots import SharedSlots
 from heddle.errors import ConfigError
+from heddle.models.quota import Grant, Quota
 from heddle.plan.limits import Limits
 from heddle.testing import ScriptedModel, run_virtual
 
@@ -167,6 +169,21 @@ def test_a_process_that_dies_while_it_tries_lets_another_one_try() -> None:
 
 
 # -- real files, real processes --------------------------------------------------------------------
+
+
+def test_what_was_permitted_before_a_limit_was_known_counts_in_it() -> None:
+    """Whether the provider has said it, or a process that was started with other limits knows."""
+    for bounds, quota in ((Bounds(), Quota(Grant(60, 60, 60.0))), (Bounds(requests=60), None)):
+        kept, granted = exchange(Bounds(), None, 0.0, Report("free", calls=50), nobody)
+        assert granted.calls == 50
+        kept, _ = exchange(bounds, kept, 0.1, Report("knows", quota=quota), nobody)
+        kept, granted = exchange(bounds, kept, 0.2, Report("other", calls=50), nobody)
+        assert granted.calls == 10
+        used = Cost(50)
+        kept, granted = exchange(Bounds(), kept, 0.3, Report("free", used=used, calls=50), nobody)
+        assert granted.calls == 0
+        kept, granted = exchange(bounds, kept, 0.4, Report("knows", calls=50), nobody)
+        assert granted.calls == 0
 
 
 def shared(path: Path, **limits: Any) -> SharedSlots:
@@ -354,3 +371,36 @@ def test_a_model_that_is_asked_says_that_its_limits_cannot_be_kept() -> None:
     assert (result.status, result.exit_status) == ("failed", 2)
     assert result.error is not None
     assert result.error.code == "limits-unwritable"
+
+
+def test_one_loop_after_another_may_use_them(tmp_path: Path) -> None:
+    slots = shared(tmp_path / "a.db", per_provider={"p": 1})
+
+    async def main() -> None:
+        async with asyncio.timeout(5):
+            (await slots.acquire("p")).release(Outcome())
+
+    asyncio.run(main())
+    time.sleep(2 * PERMIT_S)  # until the timer would have rung that the first loop has left behind
+    asyncio.run(main())
+    asyncio.run(slots.aclose())
+
+
+def test_a_file_that_somebody_has_removed_is_made_anew_for_all(tmp_path: Path) -> None:
+    async def main() -> None:
+        one, two = (shared(tmp_path / "a.db", per_provider={"p": 1}) for _ in range(2))
+        held = await one.acquire("p")
+        (await two.acquire("q")).release(Outcome())
+        for path in tmp_path.glob("a.db*"):  # noqa: ASYNC240
+            path.unlink()
+        await one._parts["p"]._exchange()
+        waiting = asyncio.create_task(two.acquire("p"))
+        await asyncio.sleep(0.3)
+        assert not waiting.done()
+        held.release(Outcome())
+        async with asyncio.timeout(5):
+            (await waiting).release(Outcome())
+        await one.aclose()
+        await two.aclose()
+
+    asyncio.run(main())

@@ -115,11 +115,14 @@ class Attempts:
         """Give every ready step that finds a slot a worker."""
         self._pumping = False
         ready, most = self._queue.ready, self._limits.concurrency
-        while ready and self.in_flight < most and (node := self._next()) is not None:
-            worker = self._loop.create_task(self._work(node))
-            node.task = worker
-            self._workers.add(worker)
-            worker.add_done_callback(self._worker_ended)
+        try:
+            while ready and self.in_flight < most and (node := self._next()) is not None:
+                worker = self._loop.create_task(self._work(node))
+                node.task = worker
+                self._workers.add(worker)
+                worker.add_done_callback(self._worker_ended)
+        except Exception as error:  # a bug of ours: nobody would be woken again
+            self._outcomes.broken(error)
         if self._queue.called and self.in_flight >= most:
             self._queue.give_turns_back()
         if self.speculating and self.spare is not None:

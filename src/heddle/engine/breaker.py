@@ -27,6 +27,7 @@ from collections import deque
 from math import log2
 from typing import TYPE_CHECKING, Any, Final
 
+from heddle.engine.alarm import Alarm
 from heddle.engine.costs import DROPPED, ONE
 from heddle.engine.retrying import RetryBudget
 from heddle.engine.tally import Tally
@@ -127,13 +128,13 @@ class Breaker:
 class _Line:
     """The way to one provider: its breaker, its retry budget, and who waits."""
 
-    __slots__ = ("_timer", "_waiting", "breaker", "budget")
+    __slots__ = ("_alarm", "_waiting", "breaker", "budget")
 
     def __init__(self) -> None:
         self.breaker = Breaker()
         self.budget = RetryBudget()
         self._waiting: deque[Callable[[], bool]] = deque()
-        self._timer: tuple[asyncio.AbstractEventLoop, asyncio.TimerHandle] | None = None
+        self._alarm = Alarm(self._ring)
 
     def ended(self, outcome: Outcome, *, probe: bool) -> None:
         """A call has returned its slot."""
@@ -154,18 +155,11 @@ class _Line:
         while self._waiting and self.breaker.admits(now):
             if self._waiting.popleft()() and self.breaker.opens_at is not None:
                 break
-        if self._waiting and not self.breaker.probing:
-            self._arm()
-
-    def _arm(self) -> None:
-        loop, at = asyncio.get_running_loop(), self.breaker.opens_at
-        assert at is not None  # else all had been woken
-        if self._timer is not None:
-            self._timer[1].cancel()
-        self._timer = loop, loop.call_at(at, self._ring)
+        at = self.breaker.opens_at
+        if self._waiting and at is not None and not self.breaker.probing:
+            self._alarm.at(at)
 
     def _ring(self) -> None:
-        self._timer = None
         now = asyncio.get_running_loop().time()
         self.wake(max(now, self.breaker.opens_at or now))  # timers may ring early by a rounding
 

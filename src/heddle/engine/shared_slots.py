@@ -15,6 +15,7 @@ from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from heddle.engine.alarm import Alarm
 from heddle.engine.allowances.allowance import Bounds
 from heddle.engine.allowances.sharing import PERMIT_S, Permits, Refusal, Report, exchange
 from heddle.engine.allowances.turns import Turns, Waiter
@@ -172,7 +173,7 @@ class _Part:
         self._lately: deque[Cost] = deque(maxlen=32)
         self._report = Report(member)  # of what has happened since the last one
         self._held = 0
-        self._timer: asyncio.TimerHandle | None = None
+        self._alarm = Alarm(self._begin)
         self._exchanging: asyncio.Task[None] | None = None
         self._starving_since: float | None = None
         self._error: Exception | None = None
@@ -288,16 +289,9 @@ class _Part:
         """An exchange in so many seconds, unless there is one before."""
         if self._exchanging is not None:
             return  # when it is over, it looks for itself
-        loop = asyncio.get_running_loop()
-        at = loop.time() + delay_s
-        if self._timer is not None:
-            if self._timer.when() <= at and not self._timer.cancelled():
-                return
-            self._timer.cancel()
-        self._timer = loop.call_at(at, self._begin)
+        self._alarm.at(asyncio.get_running_loop().time() + delay_s)
 
     def _begin(self) -> None:
-        self._timer = None
         task = asyncio.get_running_loop().create_task(self._exchange())
         self._exchanging = task
         task.add_done_callback(self._exchanged)
@@ -333,6 +327,9 @@ class _Part:
         began = loop.time()
         try:
             permits = await self._store.change(self._name, functools.partial(self._change, report))
+        except asyncio.CancelledError:
+            self._report = _merged(kept, self._report)
+            raise
         except TimeoutError:
             self._report = _merged(kept, self._report)
             self._starving_since = self._starving_since or began
@@ -370,14 +367,9 @@ class _Part:
 
     async def leave(self) -> None:
         """Give everything back."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
         if self._exchanging is not None:
             await asyncio.wait([self._exchanging])
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._alarm.stop()
         await self._exchange(leaving=True)
 
 

@@ -17,6 +17,7 @@ import functools
 import random
 from typing import TYPE_CHECKING, Protocol
 
+from heddle.engine.alarm import Alarm
 from heddle.engine.allowances.allowance import Allowance, Bounds
 from heddle.engine.allowances.turns import Turns, Waiter
 from heddle.engine.breaker import Breakers
@@ -91,13 +92,13 @@ class _Gate:
         called: how many were woken and have not tried yet.
     """
 
-    __slots__ = ("allowance", "called", "timer", "turns")
+    __slots__ = ("alarm", "allowance", "called", "turns")
 
-    def __init__(self, allowance: Allowance) -> None:
+    def __init__(self, slots: LocalSlots, allowance: Allowance) -> None:
         self.allowance = allowance
         self.called = 0
         self.turns = Turns()
-        self.timer: tuple[asyncio.AbstractEventLoop, asyncio.TimerHandle] | None = None
+        self.alarm = Alarm(functools.partial(slots.ring, self))
 
 
 class _GateLease:
@@ -186,7 +187,7 @@ class LocalSlots:
         key = bound or name
         if key not in self._gates:
             given = Bounds(*(values.get(key) for values in self._bounds), self._adaptive)  # type: ignore[arg-type]
-            self._gates[key] = _Gate(Allowance(given, self._dice))
+            self._gates[key] = _Gate(self, Allowance(given, self._dice))
         return self._gates[key]
 
     def allowance(self, provider: str) -> Allowance | None:
@@ -278,17 +279,11 @@ class LocalSlots:
 
     def _arm(self, gate: _Gate, at: float) -> None:
         """Look again then, unless that will be done before."""
-        if at == float("inf"):
-            return
-        loop = asyncio.get_running_loop()
-        if gate.timer is not None:
-            if gate.timer[0] is loop and gate.timer[1].when() <= at:
-                return
-            gate.timer[1].cancel()
-        gate.timer = loop, loop.call_at(at, self._ring, gate)
+        if at < float("inf"):
+            gate.alarm.at(at)
 
-    def _ring(self, gate: _Gate) -> None:
-        gate.timer = None
+    def ring(self, gate: _Gate) -> None:
+        """It is time to look again who may go."""
         gate.called = 0
         self.serve(gate, asyncio.get_running_loop().time())
 

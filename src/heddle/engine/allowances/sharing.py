@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, TypeAlias
 
 from heddle.engine.allowances.allowance import Allowance, Bounds
@@ -130,6 +130,7 @@ def exchange(
     if kept is not None:
         allowance.restore(kept["allowance"])
         members = {name: _Member(*member) for name, member in kept["members"].items()}
+        _hold_back(allowance, kept["allowance"]["windows"], members.values())
     for name in [
         n for n, m in members.items() if n != report.member and (m.until < now or dead(n))
     ]:
@@ -137,17 +138,30 @@ def exchange(
     mine = members.pop(report.member, None)
     _settle(allowance, now, mine, report)
     allowance.in_flight = report.busy + sum(member.slots for member in members.values())
+    known = tuple(allowance.windows)
     _learn(allowance, now, report)
+    _hold_back(allowance, known, members.values())
     permits = _grant(allowance, now, report, sum(member.wants for member in members.values()))
     if not report.leaving:
         members[report.member] = _hold(allowance, now, mine, report, permits)
     return {"allowance": allowance.state(), "members": members}, permits
 
 
+def _part(member: _Member, kind: str) -> int:
+    """What a member holds of one window."""
+    return member.calls if kind == "requests" else getattr(member, kind)
+
+
+def _hold_back(allowance: Allowance, known: Iterable[str], members: Iterable[_Member]) -> None:
+    """A window that was not there before: what members hold already counts in it as well."""
+    for kind in allowance.windows.keys() - set(known):
+        allowance.windows[kind].hold(sum(_part(member, kind) for member in members))
+
+
 def _bury(allowance: Allowance, now: float, member: _Member) -> None:
     """A member is dead: what it was permitted may have been used."""
     for kind, window in allowance.windows.items():
-        held = member.calls if kind == "requests" else getattr(member, kind)
+        held = _part(member, kind)
         window.settle(now, held, held)
     if member.probing:
         allowance.pause.came_back(now, 0, well=False)
@@ -158,7 +172,7 @@ def _settle(allowance: Allowance, now: float, mine: _Member | None, report: Repo
     for kind, window in allowance.windows.items():
         used: int = getattr(report.used, kind)
         if mine is not None:
-            window.settle(now, mine.calls if kind == "requests" else getattr(mine, kind), 0)
+            window.settle(now, _part(mine, kind), 0)
         window.spend(now, used)
         window.refund(-used)
     if mine is not None:

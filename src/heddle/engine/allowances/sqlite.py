@@ -47,6 +47,7 @@ class SQLiteAllowances:
         self._wait_s = wait_s
         self._thread: ThreadPoolExecutor | None = None
         self._db: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None
 
     async def change(self, name: str, change: Change[T]) -> T:
         """Change a document; see `AllowanceStore`.
@@ -69,7 +70,7 @@ class SQLiteAllowances:
 
     def _change(self, name: str, change: Change[T]) -> T:
         try:
-            db = self._db or self._open()
+            db = self._opened()
             with db:
                 db.execute("BEGIN IMMEDIATE")
                 row = db.execute("SELECT boot, kept FROM allowances WHERE name = ?", (name,))
@@ -85,6 +86,12 @@ class SQLiteAllowances:
         except (sqlite3.Error, OSError, ValueError) as error:
             raise self._unwritable(error) from error
 
+    def _opened(self) -> sqlite3.Connection:
+        """The file of that name: if somebody has removed it, what others make in its place."""
+        if self._db is not None and self._file != _identity(self.path):
+            self._close()
+        return self._db or self._open()
+
     def _open(self) -> sqlite3.Connection:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         db = sqlite3.connect(
@@ -97,7 +104,7 @@ class SQLiteAllowances:
         except BaseException:
             db.close()
             raise
-        self._db = db
+        self._db, self._file = db, _identity(self.path)
         return db
 
     def _close(self) -> None:
@@ -111,3 +118,12 @@ class SQLiteAllowances:
             code="limits-unwritable",
             hint="name a file that can be written; one that is damaged may be deleted",
         )
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file that is; None if there is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
