@@ -24,6 +24,7 @@ class Kept:
     owner: str = ""
     token: int = 0
     status: str = "running"
+    progress: str = ""
     frames: list[Frame] = field(default_factory=list)
     snapshot: Snapshot | None = None
 
@@ -64,11 +65,13 @@ class MemoryStore:
         *,
         sync: bool,
         status: str = "",
+        progress: str = "",
     ) -> None:
         kept = self._held(lease)
         self.values |= large
         kept.frames += frames
         kept.status = status or kept.status
+        kept.progress = progress or kept.progress
 
     async def frames(self, run: str, after: int = -1) -> AsyncIterator[Frame]:
         for frame in self._run(run).frames[after + 1 :]:
@@ -87,7 +90,7 @@ class MemoryStore:
         kept = self._run(run)
         last = kept.frames[-1] if kept.frames else None
         head = Head(last.number, last.hash) if last else None
-        return RunRow(run, "", kept.status, kept.owner, kept.token, 0, 0, 0, head)
+        return RunRow(run, "", kept.status, kept.owner, kept.token, 0, 0, 0, head, kept.progress)
 
     async def runs(self, limit: int = 50) -> list[RunRow]:
         return [await self.run(run) for run in self.kept]

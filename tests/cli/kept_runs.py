@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import heddle
 from heddle.engine.events import LeaseTaken, StepIntent
 from heddle.engine.journal.owners import this_process
+from heddle.engine.journal.progress import progress_of
 from heddle.engine.journal.sqlite import SQLiteStore
 from heddle.engine.journal.writer import Journal
 from heddle.engine.log import EventLog
@@ -59,7 +60,7 @@ def keep(
         store = SQLiteStore(place)
         lease = await store.create(run, title, this_process(), 60)
         log = EventLog()
-        journal = Journal(log, store, lease)
+        journal = Journal(log, store, lease, progress=lambda: progress_of(log.state()))
         for event in events:
             log.emit(event)
         await journal.aclose()

@@ -81,14 +81,18 @@ def test_a_run_with_an_unknown_write_says_what_there_is_to_resolve(heddle: Heddl
     assert row["next"].endswith("--resolve 2=OUTCOME --journal runs.db")
 
 
-def test_a_damaged_run_is_in_the_list_and_hides_no_other(
-    heddle: Heddle, call, finished: str
-) -> None:
-    cut = stopped(heddle)
-    damage(heddle, cut)
-    rows = {row["run_id"]: row for row in call("runs", "--json").json["runs"]}
-    assert rows[cut]["status"] == "damaged"
-    assert rows[finished]["status"] == "succeeded"
+def test_the_list_reads_no_journal(heddle: Heddle, call, finished: str) -> None:
+    """So a damaged one costs no other its place, and is found by who looks into it."""
+    damage(heddle, finished)
+    (row,) = call("runs", "--json").json["runs"]
+    assert (row["status"], row["steps"]) == ("succeeded", {"done": 2, "total": 2})
+    assert call("show", finished).status == 2
+
+
+def test_a_run_of_which_nothing_is_known_has_no_steps(heddle: Heddle, call) -> None:
+    keep(heddle.folder / "runs.db", "ab01", [])
+    assert call("runs", "--json").json["runs"][0]["steps"] is None
+    assert "ab01" in call("runs").out
 
 
 def damage(heddle: Heddle, run: str) -> None:

@@ -76,6 +76,19 @@ class StoreContract:
 
         self.with_store(store, test)
 
+    def test_how_far_a_run_is_stands_in_its_row_until_more_is_said(self, store: Store) -> None:
+        async def test(store: Store) -> None:
+            lease = await store.create("r", "", this_process(), 30)
+            assert (await store.run("r")).progress == ""
+            frames = chain("r", 2)
+            await store.append(lease, frames[:1], {}, sync=False, progress='[1, 2, ["é"]]')
+            await store.append(lease, frames[1:], {}, sync=True)
+            assert (await store.run("r")).progress == '[1, 2, ["é"]]'
+            (row,) = await store.runs()
+            assert row == await store.run("r")
+
+        self.with_store(store, test)
+
     def test_a_frame_that_does_not_follow_the_head_is_refused(self, store: Store) -> None:
         async def test(store: Store) -> None:
             lease = await store.create("r", "", this_process(), 30)

@@ -85,6 +85,7 @@ def test_a_state_comes_back_from_json_as_it_was(tmp_path: Path, seed: int) -> No
         await store.aclose()
         for end in range(0, len(events), 7):
             state = fold(events[:end])
+            assert state.done == sum(step.status == "done" for step in state.steps.values())
             again = state_from_json(json.loads(json.dumps(state_to_json(state))))
             assert again == state
             assert again is not None

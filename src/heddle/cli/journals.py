@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from heddle.engine.events import Event
     from heddle.engine.journal.store import RunRow, Store
     from heddle.engine.result import RunResult
-    from heddle.engine.state import RunState
 
     Command = TypeVar("Command", bound=Callable[..., Any])
     Given = TypeVar("Given")
@@ -44,7 +43,6 @@ __all__ = [
     "place_option",
     "say_go_on",
     "standing",
-    "unknown_places",
 ]
 
 place_option = click.option(
@@ -216,18 +214,6 @@ def standing(row: RunRow) -> str:
     return "running" if alive else "stopped"
 
 
-def unknown_places(state: RunState) -> list[str]:
-    """The writes whose outcome nobody saw, as `--resolve` names them: `3`, or `3[7]` in a map."""
-    found: list[str] = []
-    for step in state.steps.values():
-        if step.status != "unknown":
-            continue
-        faults = step.map.failed_items if step.map is not None else ()
-        items = [fault.element for fault in faults if fault.status == "unknown"]
-        found += [f"{step.id}[{item}]" for item in items] or [step.id]
-    return found
-
-
 OUTCOMES = """\
 look whether it has happened, and put for OUTCOME:
   done      it has; done:JSON if later steps need what the tool would have returned
@@ -244,7 +230,7 @@ def go_on(run: str, status: str, unknown: Iterable[str], place: str | None) -> s
     Args:
         run: its id.
         status: as `standing` says it, or its result's.
-        unknown: see `unknown_places`.
+        unknown: writes in doubt; see `engine.journal.progress`.
         place: the journal's, if it was said on the command line.
     """
     from heddle.engine.journal.places import shown
@@ -258,6 +244,7 @@ def go_on(run: str, status: str, unknown: Iterable[str], place: str | None) -> s
 
 def say_go_on(result: RunResult, place: str | None) -> None:
     """Say how to go on with a run that was stopped, or that waits to be told of a write."""
+    from heddle.engine.journal.progress import unknown_places
     from heddle.engine.state import fold
 
     if result.run_id:

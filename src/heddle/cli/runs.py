@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from heddle.cli import options
-from heddle.cli.journals import go_on, in_journal, load, named, place_option, standing
+from heddle.cli.journals import go_on, in_journal, named, place_option, standing
 from heddle.cli.screen import give_json, one_line, say, say_parts, table
 from heddle.errors import JournalError
 
@@ -20,7 +20,7 @@ __all__ = ["COLOURS", "ago", "runs"]
 
 COLOURS = {
     "running": "cyan", "stopped": "yellow", "unresolved": "magenta", "succeeded": "green",
-    "damaged": "red", "failed": "red",
+    "failed": "red",
 }  # fmt: skip
 """The colour of each status of a run that has one."""
 
@@ -37,7 +37,7 @@ def runs(place: str | None, limit: int, as_json: bool) -> int:
     from heddle.engine.journal.places import shown
 
     async def work(store: Store) -> list[dict[str, Any]]:
-        return [await _run(store, row, place) for row in await store.runs(limit)]
+        return [_run(row, place) for row in await store.runs(limit)]
 
     try:
         found = in_journal(place, work)
@@ -54,35 +54,24 @@ def runs(place: str | None, limit: int, as_json: bool) -> int:
     return 0
 
 
-async def _run(store: Store, row: RunRow, place: str | None) -> dict[str, Any]:
-    """What is shown of a run. One whose journal is damaged is in the list all the same.
+def _run(row: RunRow, place: str | None) -> dict[str, Any]:
+    """What is shown of a run, by its row.
 
-    Cost: linear in the run.
+    Its journal is not read: `show`, `resume` and `audit` find out whether that is whole.
     """
-    from heddle.cli.journals import unknown_places
-    from heddle.engine.state import fold
+    from heddle.engine.journal.progress import said
 
-    found: dict[str, Any] = {
+    status, progress = standing(row), said(row.progress)
+    unknown = progress.unknown if progress is not None else []
+    return {
         "run_id": row.run,
-        "status": standing(row),
+        "status": status,
         "title": row.title,
         "created": _iso(row.created),
         "updated": _iso(row.updated),
-        "steps": None,
-        "unknown": [],
-        "next": "",
-    }
-    try:
-        state = fold((await load(store, row)).events)
-    except JournalError as error:
-        return found | {"status": "damaged", "next": error.message}
-    steps = list(state.steps.values())
-    unknown = unknown_places(state)
-    done = sum(step.status == "done" for step in steps)
-    return found | {
-        "steps": {"done": done, "total": len(steps)},
+        "steps": {"done": progress.done, "total": progress.total} if progress else None,
         "unknown": unknown,
-        "next": go_on(row.run, found["status"], unknown, place),
+        "next": go_on(row.run, status, unknown, place),
     }
 
 

@@ -18,7 +18,6 @@ from heddle.cli.journals import (
     load,
     place_option,
     standing,
-    unknown_places,
 )
 from heddle.cli.reading import writable
 from heddle.cli.runs import COLOURS, ago
@@ -64,6 +63,7 @@ def show(name: str, place: str | None, report: str | None, as_json: bool) -> int
 def _say(kept: KeptRun, result: RunResult, status: str, place: str | None) -> None:
     from heddle.cli.findings import say_findings
     from heddle.cli.outcome import give_answer, say_outcome
+    from heddle.engine.journal.progress import unknown_places
     from heddle.engine.state import fold
 
     row = kept.row

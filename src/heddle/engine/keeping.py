@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from heddle.engine.journal.owners import this_process
 from heddle.engine.journal.places import open_store
+from heddle.engine.journal.progress import progress_of
 from heddle.engine.journal.writer import LEASE_S, Journal
 from heddle.errors import JournalError
 
@@ -85,7 +86,8 @@ async def kept_on(
     """
     seq = len(workshop.log.events) if head is not None else 0
     journal = Journal(
-        workshop.log, store, lease, head=head, seq=seq, failed=workshop.lose
+        workshop.log, store, lease, head=head, seq=seq, failed=workshop.lose,
+        progress=lambda: progress_of(workshop.log.state()),
     )  # fmt: skip
     try:
         workshop.owned(lease)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from heddle.engine.events import RunFinished
 from heddle.engine.record import Record, event_of
+from heddle.engine.state import RunState
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
@@ -47,6 +48,8 @@ class EventLog:
 
     def __init__(self, *sinks: Callable[[Event], None]) -> None:
         self.events = Record()
+        self._state = RunState()
+        self._folded = 0
         self._sinks = sinks
         self.emit: Callable[[Entry], None] = self._tell if sinks else self.events.kept.append
         self._clock: Callable[[], float] | None = None
@@ -68,6 +71,17 @@ class EventLog:
             self.emit(entry)
         self.now()
         self._started -= last_s
+
+    def state(self) -> RunState:
+        """The fold of all events so far. It goes on with the run: look, and change nothing.
+
+        Cost: linear in the events that came since it was last asked for.
+        """
+        kept = self.events.kept
+        while self._folded < len(kept):
+            self._state.take(kept[self._folded])
+            self._folded += 1
+        return self._state
 
     def _tell(self, entry: Entry) -> None:
         self.events.kept.append(entry)

@@ -286,13 +286,20 @@ def _outcome(state: StepState, run: RunState) -> StepOutcome:
         id=state.id,
         tool=state.step.tool if state.step else "",
         status=state.status,
-        value=state.value if state.has_value or state.map is not None else None,
+        value=_value(state),
         error=error,
         attempts=state.attempts,
         ready_s=state.ready_s,
         started_s=state.started_s,
         finished_s=state.finished_s,
     )
+
+
+def _value(step: StepState) -> Any:
+    """What a step gave; of a map a list of its own, since that of the state may go on."""
+    if step.map is not None:
+        return list(step.map.values)
+    return step.value if step.has_value else None
 
 
 def _cause(state: StepState, run: RunState) -> str:

@@ -104,6 +104,7 @@ class RunState:
     Attributes:
         kind: "plan" or "agent", where the run can be gone on with.
         steps: by id, in plan order, rounds one after the other.
+        done: how many steps have a result.
         calls: finished model calls of the run itself.
         metered: results of steps whose tools asked models of their own accord.
         asking: model calls that have started and not ended, by number.
@@ -117,6 +118,7 @@ class RunState:
     reasons: tuple[str, ...] = ()
     rounds: list[RoundState] = field(default_factory=list[RoundState])
     steps: dict[str, StepState] = field(default_factory=dict[str, StepState])
+    done: int = 0
     calls: list[ev.ModelCall] = field(default_factory=list[ev.ModelCall])
     asking: dict[int, ev.ModelStarted] = field(default_factory=dict[int, ev.ModelStarted])
     metered: list[ev.StepResult | ev.LateResult] = field(
@@ -172,7 +174,13 @@ class RunState:
         """Take a plan back, with all of its steps."""
         self.rounds.remove(round)
         for step in self.of_round(round.round):
+            self.turn(step, "waiting")
             del self.steps[step.id]
+
+    def turn(self, step: StepState, status: Status) -> None:
+        """Give a step a status, and count."""
+        self.done += (status == "done") - (step.status == "done")
+        step.status = status
 
     def of_round(self, round: int) -> list[StepState]:
         """The steps of one round, in plan order."""
@@ -333,12 +341,14 @@ def _late(state: RunState, event: ev.LateResult) -> None:
         return
     if step.map is None:
         step.value = event.value
-    step.status, step.code, step.message = "done", "", ""
+    state.turn(step, "done")
+    step.code = step.message = ""
 
 
 def _reopened(state: RunState, event: ev.StepReopened) -> None:
     step = state.steps[event.step]
-    step.status, step.code, step.message, step.finished_s = "waiting", "", "", None
+    state.turn(step, "waiting")
+    step.code, step.message, step.finished_s = "", "", None
     if step.map is not None:
         step.map.reopen()
 
@@ -359,6 +369,8 @@ def _error(state: RunState, event: ev.StepError) -> None:
 
 def _ended(state: RunState, _: int, at: float, id: str, status: Status, code: str) -> None:
     step = state.steps[id]
+    if status == "done":
+        state.done += 1
     step.status, step.code, step.finished_s = status, code, at
     if step.map is not None:
         step.value = step.map.values

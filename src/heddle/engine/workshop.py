@@ -34,7 +34,6 @@ from heddle.engine.round import Round, cone, output_ids, sinks
 from heddle.engine.scheduler import Scheduler
 from heddle.engine.settings import tool_hashes
 from heddle.engine.slots import LocalSlots
-from heddle.engine.state import fold
 from heddle.errors import ToolFailed
 from heddle.plan import verify
 from heddle.plan.canonical import hash_of
@@ -385,7 +384,7 @@ class Workshop:
 
         def read() -> RunResult:
             return result_of(
-                fold(self.log.events), self.plans, self.log.events,
+                self.log.state(), self.plans, self.log.events,
                 slots=(self.limits.concurrency, self._allowances()), together=batched(self.specs),
                 answer=answer, error=error, status=status, findings=findings,
                 expansions=self.expansions,

@@ -40,7 +40,8 @@ _TABLES = Tables(
         run text PRIMARY KEY, title text NOT NULL, status text NOT NULL,
         owner text NOT NULL, token bigint NOT NULL, claim text NOT NULL,
         until double precision NOT NULL, created double precision NOT NULL,
-        updated double precision NOT NULL, head_number bigint NOT NULL, head_hash text NOT NULL
+        updated double precision NOT NULL, head_number bigint NOT NULL, head_hash text NOT NULL,
+        progress text NOT NULL
     ) WITH (fillfactor = 50);
     CREATE INDEX IF NOT EXISTS runs_by_age ON heddle.runs (created);
     CREATE TABLE IF NOT EXISTS heddle.frames (
@@ -60,7 +61,7 @@ _NOW = "extract(epoch from clock_timestamp())::double precision"
 
 _CREATE = f"""
 INSERT INTO heddle.runs
-SELECT $1, $2, 'running', $3, 1, $5, {_NOW} + $4, {_NOW}, {_NOW}, -1, ''
+SELECT $1, $2, 'running', $3, 1, $5, {_NOW} + $4, {_NOW}, {_NOW}, -1, '', ''
 ON CONFLICT (run) DO UPDATE SET until = excluded.until WHERE runs.claim = excluded.claim
 RETURNING token
 """
@@ -86,7 +87,8 @@ _APPEND = f"""
 WITH held AS (
     UPDATE heddle.runs
     SET head_number = coalesce($6, head_number), head_hash = coalesce($7, head_hash),
-        updated = {_NOW}, status = coalesce(nullif($8, ''), status)
+        updated = {_NOW}, status = coalesce(nullif($8, ''), status),
+        progress = coalesce(nullif($20::text, ''), progress)
     WHERE run = $1 AND token = $2 AND owner = $3
         AND ($4::bigint IS NULL OR (head_number = $4 AND head_hash = $5))
     RETURNING run
@@ -125,8 +127,8 @@ WHERE earlier < {PAGE_BYTES} ORDER BY number
 """
 
 _ROW = (
-    "SELECT run, title, status, owner, token, until, created, updated, head_number, head_hash "
-    "FROM heddle.runs "
+    "SELECT run, title, status, owner, token, until, created, updated, progress, head_number, "
+    "head_hash FROM heddle.runs "
 )
 
 
@@ -214,6 +216,7 @@ class PostgresStore:
         *,
         sync: bool,
         status: str = "",
+        progress: str = "",
     ) -> None:
         """Add frames and large values, all or nothing, in one trip to the server."""
         _require_chain(frames)
@@ -221,7 +224,7 @@ class PostgresStore:
         sync = sync or unsure.full(frames, large)
         behind = _before(frames) if frames else _last(unsure.frames)
         adding, values = frames, large
-        while not await self._add(lease, behind, adding, values, sync, status):
+        while not await self._add(lease, behind, adding, values, sync, status, progress):
             behind, adding = await self._missing(lease, unsure, frames)
             values = {**unsure.large, **large}
         if sync:
@@ -237,6 +240,7 @@ class PostgresStore:
         large: Mapping[str, bytes],
         sync: bool,
         status: str,
+        progress: str,
     ) -> bool:
         """Whether the head was the one that they follow; if not, nothing has changed."""
         columns = list(zip(*frames, strict=True)) if frames else [()] * len(Frame._fields)
@@ -253,6 +257,7 @@ class PostgresStore:
             sorted(large),  # two runs with the same values do not wait for each other crosswise
             [large[digest] for digest in sorted(large)],
             sync,
+            progress,
         )
         return bool(rows)
 
@@ -373,8 +378,8 @@ def _require_chain(frames: Sequence[Frame]) -> None:
 
 
 def _row(row: Any) -> RunRow:
-    *fields, number, digest = row
-    return RunRow(*fields, head=Head(number, digest) if number >= 0 else None)
+    *fields, progress, number, digest = row
+    return RunRow(*fields, head=Head(number, digest) if number >= 0 else None, progress=progress)
 
 
 def _leased(row: RunRow) -> JournalError:

@@ -37,7 +37,7 @@ _BATCH = 64  # frames that are read at once
 _LOG_BYTES = 4 * 1024 * 1024  # of changes, after which they go from SQLite's log to its tables
 _CHANGE_BYTES = 4 * 4096  # what a change writes besides its frames, about
 
-_RUN = (str, str, str, str, int, float, float, float)
+_RUN = (str, str, str, str, int, float, float, float, str)
 _HEAD = (int, str)
 _FRAME = (int, int, int, int, float, str, str, bytes)
 _SNAPSHOT = (int, str, bytes)
@@ -46,7 +46,8 @@ _TABLES = """
 CREATE TABLE runs (
     run TEXT NOT NULL PRIMARY KEY, title TEXT NOT NULL, status TEXT NOT NULL,
     owner TEXT NOT NULL, token INTEGER NOT NULL, until REAL NOT NULL,
-    created REAL NOT NULL, updated REAL NOT NULL, head INTEGER, hash TEXT
+    created REAL NOT NULL, updated REAL NOT NULL, progress TEXT NOT NULL,
+    head INTEGER, hash TEXT
 ) STRICT;
 CREATE INDEX latest ON runs (created);
 CREATE TABLE frames (
@@ -106,9 +107,10 @@ class SQLiteStore:
         *,
         sync: bool,
         status: str = "",
+        progress: str = "",
     ) -> None:
         """See Store."""
-        await self._thread.run(self._append, lease, frames, large, sync, status)
+        await self._thread.run(self._append, lease, frames, large, sync, status, progress)
 
     async def frames(self, run: str, after: int = -1) -> AsyncIterator[Frame]:
         """See Store."""
@@ -147,11 +149,11 @@ class SQLiteStore:
 
     def _create(self, run: str, title: str, owner: str, ttl_s: float) -> RunLease:
         now = time.time()
-        row = (run, title, "running", owner, 1, now + ttl_s, now, now)
+        row = (run, title, "running", owner, 1, now + ttl_s, now, now, "")
         self._may_begin = True
         with self._change() as db:
             taken = db.execute(
-                "INSERT OR IGNORE INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL)", row
+                "INSERT OR IGNORE INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL)", row
             )
             if taken.rowcount == 0:
                 raise JournalError(
@@ -192,6 +194,7 @@ class SQLiteStore:
         large: Mapping[str, bytes],
         sync: bool,
         status: str,
+        progress: str,
     ) -> None:
         with self._change(sync=sync) as db:
             row = self._held(db, lease)
@@ -205,8 +208,9 @@ class SQLiteStore:
             self._logged += sum(map(len, large.values())) + sum(len(each.body) for each in frames)
             head = (frames[-1].number, frames[-1].hash) if frames else row.head or (None, None)
             db.execute(
-                "UPDATE runs SET head = ?, hash = ?, updated = ?, status = ? WHERE run = ?",
-                (*head, time.time(), status or row.status, lease.run),
+                "UPDATE runs SET head = ?, hash = ?, updated = ?, status = ?, progress = ?"
+                " WHERE run = ?",
+                (*head, time.time(), status or row.status, progress or row.progress, lease.run),
             )
 
     def _save(self, lease: RunLease, snapshot: Snapshot) -> None:
@@ -424,10 +428,12 @@ def _make_private(path: Path) -> bool:
 
 
 def _run_row(row: tuple[Any, ...]) -> RunRow:
-    if row[8:] == (None, None):
-        return RunRow._make((*_typed(row[:8], _RUN), None))
+    *fields, progress = row[:9]
+    if row[9:] == (None, None):
+        _typed(row[:9], _RUN)
+        return RunRow._make((*fields, None, progress))
     _typed(row, (*_RUN, *_HEAD))
-    return RunRow._make((*row[:8], Head(row[8], row[9])))
+    return RunRow._make((*fields, Head(row[9], row[10]), progress))
 
 
 def _typed(row: tuple[Any, ...], types: Sequence[type]) -> tuple[Any, ...]:

@@ -81,6 +81,7 @@ class RunRow(NamedTuple):
         until: wall clock when the lease ends.
         created: wall clock.
         updated: wall clock of the last frame.
+        progress: how far it is, as `progress` writes it; "" where nothing was said.
     """
 
     run: str
@@ -92,6 +93,7 @@ class RunRow(NamedTuple):
     created: float
     updated: float
     head: Head | None
+    progress: str = ""
 
 
 class Store(Protocol):
@@ -136,6 +138,7 @@ class Store(Protocol):
         *,
         sync: bool,
         status: str = "",
+        progress: str = "",
     ) -> None:
         """Add frames, and the large values that they name, all or nothing.
 
@@ -146,6 +149,7 @@ class Store(Protocol):
             large: values by the SHA-256 of their bytes; those that are there already are kept.
             sync: whether to return only when they would survive a loss of power.
             status: that of the run, where the frames end it.
+            progress: kept in the run's row; "" leaves what is there.
 
         Raises:
             JournalError: `lease-lost`; `journal-gap` if they do not follow the head.

@@ -24,7 +24,6 @@ from heddle.engine.events import RunFinished
 from heddle.engine.journal.frames import encode, frame_of, root
 from heddle.engine.journal.reading import snapshot_of
 from heddle.engine.journal.store import Head
-from heddle.engine.state import fold
 from heddle.errors import HeddleError, InternalError
 
 if TYPE_CHECKING:
@@ -62,6 +61,7 @@ class Journal:
         head: of the frames that are in the store already.
         seq: how many events those hold, all of which are in the log.
         failed: told once, when nothing more can be kept: the run must stop.
+        progress: how far the run is, for the store's row.
 
     Attributes:
         error: why nothing more is kept; None while all is well.
@@ -77,11 +77,13 @@ class Journal:
         head: Head | None = None,
         seq: int = 0,
         failed: Callable[[HeddleError], object] = lambda _: None,
+        progress: Callable[[], str] = str,
     ) -> None:
         self.error: HeddleError | None = None
         self.syncs = 0
         self.lease = lease
         self._log, self._store, self._failed = log, store, failed
+        self._progress = progress
         self._head = head or Head(-1, root(lease.run))
         self._appended = self._synced = seq  # events before these are in the store, on the disk
         self._loop = asyncio.get_running_loop()
@@ -151,7 +153,7 @@ class Journal:
     async def _leave_snapshot(self) -> None:
         events = self._log.events
         if len(events) >= SNAPSHOT_EVENTS and isinstance(events[-1], RunFinished):
-            await self._store.save(self.lease, snapshot_of(fold(events), self._head))
+            await self._store.save(self.lease, snapshot_of(self._log.state(), self._head))
 
     # -- when to append ----------------------------------------------------------------------
 
@@ -206,7 +208,10 @@ class Journal:
         if end == self._appended and not sync:
             return  # what was hurried came along with what somebody waited for
         frames, large = self._frames(end)
-        await self._store.append(self.lease, frames, large, sync=sync, status=status)
+        await self._store.append(
+            self.lease, frames, large, sync=sync, status=status,
+            progress=self._progress() if frames else "",
+        )  # fmt: skip
         if frames:
             self._head = Head(frames[-1].number, frames[-1].hash)
         self._appended = end

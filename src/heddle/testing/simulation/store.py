@@ -241,6 +241,7 @@ class SimulatedStore:
         *,
         sync: bool,
         status: str = "",
+        progress: str = "",
     ) -> None:
         """Add frames, all or nothing; see `Store.append`."""
         await self._begin()
@@ -256,8 +257,9 @@ class SimulatedStore:
         if frames:
             disk.write(lease.run, frames, large)
         kept.row = kept.row._replace(
-            status=status or kept.row.status, head=kept.head, updated=disk.wall(self._life)
-        )
+            status=status or kept.row.status, head=kept.head, updated=disk.wall(self._life),
+            progress=progress or kept.row.progress,
+        )  # fmt: skip
         if sync:
             disk.sync(lease.run)
         await self._dies_at("kill-after-append")
