@@ -10,6 +10,7 @@ import pytest
 from rig import Functions, Loom, peak
 
 from heddle.engine.allowances.window import TRAVEL_S
+from heddle.engine.breaker import BreakerSlots
 from heddle.engine.events import StepStarted
 from heddle.engine.slots import Cost, LocalSlots, Outcome, RunSlots
 from heddle.plan.ir import Step
@@ -334,6 +335,41 @@ def test_a_run_that_has_no_room_for_its_turn_leaves_it_to_others() -> None:
             assert asyncio.get_running_loop().time() == 5.0
             await one.scheduler.wait()
             assert one.statuses() == {"1": ("done", ""), "2": ("done", "")}
+
+    run_virtual(main())
+
+
+TWO_GATES = ToolSpec("nap", effect="pure", fuse=False, provider="p", concurrency=1)
+
+
+def test_a_step_that_ends_at_its_second_gate_leaves_the_first_to_the_next() -> None:
+    async def main() -> None:
+        slots = LocalSlots({"p": 1})
+        async with Loom(functions={"nap": nap}, specs=[TWO_GATES], slots=slots) as loom:
+            loom.add(*many(3))
+            held = await slots.acquire("p")  # when the first step is over
+            await asyncio.sleep(1)
+            loom.scheduler.stop(["nap1"], "nobody needs it")
+            held.release()
+            async with asyncio.timeout(10):
+                await loom.scheduler.wait()
+            assert loom.statuses()["nap2"] == ("done", "")
+
+    run_virtual(main())
+
+
+def test_so_does_one_whose_second_gate_stays_shut_for_too_long() -> None:
+    async def main() -> None:
+        slots = BreakerSlots.before(LocalSlots())
+        async with Loom(functions={"nap": nap}, specs=[TWO_GATES], slots=slots) as loom:
+            loom.scheduler.end_in(5.0)
+            loom.add(*many(9))
+            for _ in range(5):
+                (await slots.acquire("p")).release(Outcome("failed"))
+            await loom.scheduler.wait()
+            ends = [loom.statuses()[f"nap{n}"] for n in range(1, 9)]
+            assert ends == [("failed", "breaker-open")] * 8
+            assert asyncio.get_running_loop().time() == 1.0
 
     run_virtual(main())
 

@@ -130,10 +130,10 @@ class ReadyQueue:
             lease = slots.try_acquire(name)
             if lease is None:
                 self._park(node, gate)
-                if (at := self._opens_at(gate)) and self.hopeless(node, at):
-                    self._give_up_hope(gate, at)
                 for held in leases:
                     held.release(UNUSED)
+                if (at := self._opens_at(gate)) and self.hopeless(node, at):
+                    self._give_up_hope(gate, at)
                 self._let_others(node.gates[place + 1 :])  # it may have been its turn there
                 return False
             leases.append(lease)
@@ -170,8 +170,11 @@ class ReadyQueue:
     def _give_up_hope(self, gate: str, opens_at: float) -> None:
         """A breaker stays open too long for one step, and for others that wait there."""
         parked = self._parked[gate]
-        parked[:] = [entry for entry in parked if not self.hopeless(entry[2], opens_at)]
+        given_up = {node for _, _, node in parked if self.hopeless(node, opens_at)}
+        parked[:] = [entry for entry in parked if entry[2] not in given_up]
         heapify(parked)
+        for other in {other for node in given_up for other in node.gates} - {gate}:
+            self._unpark(other)  # who waits there for one of these finds out for itself
 
     def _opens_at(self, gate: str) -> float:
         """When a provider's breaker opens again (loop time); 0 where none is open."""
@@ -221,14 +224,26 @@ class ReadyQueue:
             slots.pass_on(name)
 
     def _unpark(self, gate: str) -> bool:
-        """Move the best step parked at a gate back among the ready ones, if the gate is open."""
-        parked = self._parked.get(gate)
-        while parked and gate not in self._shut:
-            entry = heappop(parked)
-            if entry[2].status == "ready":
-                heappush(self.ready, entry)
-                return True
-        return False
+        """Move the best step parked at a gate back among the ready ones, if the gate is open.
+
+        A step that has ended meanwhile had its turn at its other gates as well, perhaps, and was
+        the one that those at them wait for: there the next one may try, too.
+
+        Returns:
+            Whether there is a step that will try.
+        """
+        found, gates = False, [gate]
+        while gates:
+            gate = gates.pop()
+            parked = self._parked.get(gate)
+            while parked and gate not in self._shut:
+                entry = heappop(parked)
+                if entry[2].status == "ready":
+                    heappush(self.ready, entry)
+                    found = True
+                    break
+                gates += (other for other in entry[2].gates if other != gate)
+        return found
 
     @property
     def ranked(self) -> bool:
