@@ -143,6 +143,13 @@ ANSWERS = {
 """What comes of the plans of each dialect on the page, in order."""
 
 
+@pytest.mark.parametrize("floor", ["engine", "testing/simulation"])
+def test_every_file_of_a_floor_with_many_has_its_place_in_the_layout(floor: str) -> None:
+    text = (ROOT / "docs" / "layout.md").read_text("utf-8")
+    files = {path.name for path in (ROOT / "src" / "heddle" / floor).rglob("[!_]*.py")}
+    assert {name for name in files if f"{name}`" not in text} == set()
+
+
 def test_every_plan_in_the_docs_is_recognised_checked_and_run() -> None:
     answers: dict[str, list[Any]] = {}
     for text in PLANS:

@@ -158,8 +158,11 @@ def test_an_interrupted_run_says_how_to_go_on(shop: Heddle) -> None:
     out, err = process.communicate(timeout=30)
     assert process.returncode == 130
     assert f"to go on: heddle resume {json.loads(out)['run_id']}" in err
-    assert "--resolve 2=OUTCOME" in err
-    assert "not-done  it has not: do it now" in err
+    hint = json.loads(out)["error"]["hint"]
+    assert hint == "nobody saw the outcome of step 2: resume asks its probe, or you"
+    asked = shop("resume", "last").err
+    assert "--resolve 2=OUTCOME" in asked
+    assert "not-done  it has not: do it now" in asked
 
 
 def test_a_run_that_another_process_has_is_refused_and_then_taken_over(shop: Heddle) -> None:

@@ -95,6 +95,15 @@ def test_a_job_in_the_background_ignores_ctrl_c_but_not_sigterm(heddle: Heddle) 
     assert (process.returncode, json.loads(out)["status"]) == (130, "cancelled")
 
 
+def test_a_closed_terminal_of_which_two_tell_stops_a_run_in_order(heddle: Heddle) -> None:
+    process = begun(heddle, "1. nap()")
+    process.send_signal(signal.SIGHUP)
+    while process.poll() is None:
+        process.send_signal(signal.SIGHUP)
+    out, _ = process.communicate(timeout=PATIENCE_S)
+    assert (process.returncode, json.loads(out)["status"]) == (130, "cancelled")
+
+
 def test_what_nohup_keeps_away_does_not_stop_a_run(heddle: Heddle) -> None:
     process = begun(heddle, "1. nap()", ignored=signal.SIGHUP)
     process.send_signal(signal.SIGHUP)

@@ -94,4 +94,4 @@ def in_terminal(heddle: Heddle, end: Callable[[int, int], None], *args: str) -> 
             os.read(terminal, 65536)
     end(child, terminal)
     _, status = os.waitpid(child, 0)
-    assert os.WIFSIGNALED(status)
+    assert os.waitstatus_to_exitcode(status) == (130 if end is hang_up else -signal.SIGKILL)

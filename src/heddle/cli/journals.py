@@ -237,7 +237,8 @@ def go_on(run: str, status: str, unknown: Iterable[str], place: str | None) -> s
 
     if status not in ("stopped", "unresolved", "cancelled"):
         return ""
-    said = [word for step in unknown for word in ("--resolve", f"{step}=OUTCOME")]
+    asked = unknown if status == "unresolved" else ()  # else a probe may still be able to say
+    said = [word for step in asked for word in ("--resolve", f"{step}=OUTCOME")]
     where = ["--journal", shown(place)] if place else []
     return shlex.join(["heddle", "resume", run, *said, *where])
 
@@ -253,5 +254,5 @@ def say_go_on(result: RunResult, place: str | None) -> None:
         status = result.status if state.finished is not None else "stopped"
         if following := go_on(result.run_id, status, unknown, place):
             say(following, label="to go on: ", fg="cyan")
-            if unknown:
+            if "OUTCOME" in following:
                 say(OUTCOMES)

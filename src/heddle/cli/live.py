@@ -141,7 +141,8 @@ class _Table:
 
     def __exit__(self, *_: object) -> None:
         self._live.update("", refresh=False)
-        self._live.stop()
+        with contextlib.suppress(OSError):  # the terminal may be closed
+            self._live.stop()
 
     async def watch(self, log: EventLog, run: Coroutine[Any, Any, RunResult]) -> RunResult:
         drawing = asyncio.ensure_future(self._draw_on(log))

@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Coroutine, Generator, Mapping
+    from types import FrameType
 
     Given = TypeVar("Given")
 
 __all__ = ["leave", "results_only", "run_loop"]
 
-_NAMES = ("SIGINT", "SIGTERM", "SIGHUP")  # of which Windows has no SIGHUP
-_ENDINGS = tuple(getattr(signal, name) for name in _NAMES if hasattr(signal, name))
+_CLOSED = getattr(signal, "SIGHUP", None)  # which Windows does not have
+_ENDINGS = tuple(filter(None, (signal.SIGINT, signal.SIGTERM, _CLOSED)))
 
 _left: list[asyncio.Runner] = []  # loops with stragglers, kept so that nobody destroys their tasks
 
@@ -40,13 +41,14 @@ def run_loop(main: Coroutine[Any, Any, Given]) -> Given:
     import asyncio
 
     runner = asyncio.Runner()
-    before = {number: signal.getsignal(number) for number in _ENDINGS}
+    before: dict[int, Any] = {number: signal.getsignal(number) for number in _ENDINGS}
     signal.signal(signal.SIGINT, signal.default_int_handler)  # or the runner would not handle it
     try:
         return runner.run(_stoppable(main, before))
     finally:
         for number, answer in before.items():
-            signal.signal(number, answer)
+            if signal.getsignal(number) != signal.SIG_IGN:  # a closed terminal stays closed
+                signal.signal(number, answer)
         if asyncio.all_tasks(runner.get_loop()) or _foreign_threads():
             _left.append(runner)
         else:
@@ -55,9 +57,15 @@ def run_loop(main: Coroutine[Any, Any, Given]) -> Given:
 
 async def _stoppable(main: Coroutine[Any, Any, Given], before: Mapping[int, Any]) -> Given:
     """The coroutine, with the runner's answer to Ctrl-C for all that ask the process to end."""
-    stop = signal.getsignal(signal.SIGINT)
+    stop: Any = signal.getsignal(signal.SIGINT)
+
+    def closed(number: int, frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_IGN)  # a shell and the system both tell of one terminal
+        stop(number, frame)
+
     for number, answer in before.items():
-        signal.signal(number, signal.SIG_IGN if answer == signal.SIG_IGN else stop)
+        ours = closed if number == _CLOSED else stop
+        signal.signal(number, signal.SIG_IGN if answer == signal.SIG_IGN else ours)
     return await main
 
 

@@ -76,7 +76,11 @@ def _interrupted(log: EventLog, specs: Mapping[str, ToolSpec], limits: Limits) -
     """What there is of a run that was stopped."""
     state = fold(log.events)
     unseen = [step.id for step in state.steps.values() if step.status == "unknown"]
-    hint = f"nobody saw the outcome of step {', '.join(unseen)}: look for it" if unseen else ""
+    hint = (
+        f"nobody saw the outcome of step {', '.join(unseen)}: resume asks its probe, or you"
+        if unseen
+        else ""
+    )
     return result_of(
         state,
         [],

@@ -7,6 +7,7 @@ results as they are.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -146,10 +147,12 @@ def table(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> list[str]
 
 
 def _write(stream: TextIO, text: str) -> None:
-    """Write; a reader who has left (`| head`) changes nothing for the run."""
+    """Write; a reader who has left (`| head`, a closed terminal) changes nothing for the run."""
     try:
         stream.write(text)
         stream.flush()
-    except BrokenPipeError:
+    except OSError as error:
+        if error.errno not in (errno.EPIPE, errno.EIO):
+            raise
         with open(os.devnull, "w") as nowhere:
             os.dup2(nowhere.fileno(), stream.fileno())

@@ -37,11 +37,24 @@ def open_store(place: Place) -> Store:
     """The store at a place; one that was passed is returned as it is. Nothing is opened yet.
 
     Raises:
-        ConfigError: a URL of another kind, or what its store needs is not installed.
+        ConfigError: a URL of another kind, no name, something else than a place, or what its store
+            needs is not installed.
     """
     if not isinstance(place, (str, os.PathLike)):
+        if not hasattr(place, "append") or not hasattr(place, "frames"):
+            raise ConfigError(
+                f"no journal can be kept in {type(place).__name__} {place!r:.50}",
+                code="bad-journal",
+                hint="a file name, postgresql://user@host/database, or a Store",
+            )
         return place
     text = os.fspath(place)
+    if not text:
+        raise ConfigError(
+            "the name of the journal is empty",
+            code="bad-journal",
+            hint="a file name, or postgresql://user@host/database",
+        )
     if text.startswith(_SERVERS):
         return _postgres(text)
     if "://" in text:
