@@ -3,8 +3,9 @@
     {"fields": […], "run": […], "rounds": [[…], …], "steps": [[…], …]}
 
 Steps and rounds are rows, their fields in the order of `fields`, since a run may have a million of
-them. The list of fields is that of the version that wrote it. Another version has another state,
-and makes it anew from the events, which is what they are for.
+them. In the row of a step, its plan's step is [tool, args, note] where it has no more. The list of
+fields is that of the version that wrote it. Another version has another state, and makes it anew
+from the events, which is what they are for.
 
 Invariant: `state_from_json(json.loads(json.dumps(state_to_json(state)))) == state`.
 
@@ -32,6 +33,8 @@ from heddle.engine.wire import (
     step_from_wire,
     step_to_wire,
 )
+from heddle.plan.canonical import decoded
+from heddle.plan.ir import plain_step
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,6 +62,8 @@ def state_to_json(state: RunState) -> Fields:
 
 def _step_row(step: StepState) -> list[Any]:
     row = _row(_STEP, step)
+    if step.step is not None and row[_STEP_PLACE].keys() <= _PLAIN:
+        row[_STEP_PLACE] = [step.step.tool, row[_STEP_PLACE].get("args", {}), step.step.note]
     if step.map is not None and step.value is step.map.values:
         row[_MAP_PLACE][_VALUES_PLACE] = None  # one list, written once
     return row
@@ -88,8 +93,11 @@ def _read(data: Any) -> RunState:
     steps, converted = state.steps, [(i, form.read) for i, (_, form) in enumerate(_STEP) if form]
     for row in data["steps"]:
         for place, read in converted:
-            if row[place] is not None:
-                row[place] = read(row[place])
+            value = row[place]
+            if value.__class__ is list and place == _STEP_PLACE:
+                row[place] = plain_step(row[0], value[0], decoded(value[1]), value[2])
+            elif value is not None:
+                row[place] = read(value)
         step = steps[row[0]] = StepState(*row)
         if step.map is not None and step.map.values is None:  # pyright: ignore
             step.map.values = step.value  # one list, written once
@@ -194,6 +202,8 @@ def _forms(kind: type[Any], *, without: tuple[str, ...] = ()) -> _Row:
 
 _RUN = _forms(RunState, without=("rounds", "steps"))
 _ROUND, _STEP, _MAP = _forms(RoundState), _forms(StepState), _forms(MapState)
+_STEP_PLACE = [name for name, _ in _STEP].index("step")
+_PLAIN = {"id", "tool", "args", "note"}
 _MAP_PLACE = [name for name, _ in _STEP].index("map")
 _VALUES_PLACE = [name for name, _ in _MAP].index("values")
 _ALL = [[name for name, _ in forms] for forms in (_RUN, _ROUND, _STEP, _MAP)]

@@ -49,6 +49,7 @@ __all__ = [
     "canonical_bytes",
     "canonical_text",
     "decode",
+    "decoded",
     "encode",
     "hash_of",
     "plan_hash",
@@ -210,6 +211,13 @@ def decode(value: Any) -> Value:
     return [item if item.__class__ in _SCALARS else decode(item) for item in items]
 
 
+def decoded(args: dict[str, Any]) -> dict[str, Value]:
+    """Arguments as values with nodes; see `decode`."""
+    return {
+        name: item if item.__class__ in _SCALARS else decode(item) for name, item in args.items()
+    }
+
+
 def _decode_mapping(mapping: dict[str, Any]) -> Value:
     if len(mapping) == 1 and (name := mapping.get("$ref")) and name.__class__ is str:
         return Ref(name)
@@ -333,10 +341,7 @@ def _plain_step(data: dict[str, Any], origin: Origin | None) -> Step | None:
         return None
     if not (id and tool):
         return None
-    given = {
-        name: item if item.__class__ in _SCALARS else decode(item) for name, item in args.items()
-    }
-    return plain_step(id, tool, given, note, origin)
+    return plain_step(id, tool, decoded(args), note, origin)
 
 
 def _text(data: dict[str, Any], name: str) -> str:

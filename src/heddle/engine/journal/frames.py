@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LARGE", "Chain", "canonical", "damaged", "decode", "digest_of", "encode", "frame_of",
-    "named_in", "root", "verify",
+    "named_in", "parsed", "root", "verify",
 ]  # fmt: skip
 
 LARGE = 32 * 1024
@@ -188,12 +188,27 @@ def named_in(body: bytes) -> list[str]:
 def _parsed(data: bytes, what: str, *, strict: bool = False) -> Any:
     """JSON; in strictness, only such that is in canonical form."""
     try:
-        value = _loads(data.decode())
+        value = parsed(data)
         if not strict or canonical(value) == data:
             return value
     except (ValueError, RecursionError):
         pass
     raise damaged(f"{what} is not {'canonical ' * strict}JSON")
+
+
+def parsed(data: bytes) -> Any:
+    """JSON. pydantic's own parser, which is here anyhow, takes half the time of the standard one.
+
+    Raises:
+        ValueError: it is none; NaN and infinity are none.
+        RecursionError: it nests too deep.
+    """
+    from pydantic_core import from_json
+
+    try:
+        return from_json(data, allow_inf_nan=False)
+    except ValueError:  # what nests deeper than 200 lists is read by the other
+        return _loads(data.decode())
 
 
 def _no_number(text: str) -> None:

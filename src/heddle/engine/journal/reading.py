@@ -7,10 +7,9 @@ that does not fit is passed over, and the events say what the state is.
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, NamedTuple
 
-from heddle.engine.journal.frames import Chain, canonical, decode, digest_of, named_in
+from heddle.engine.journal.frames import Chain, canonical, decode, digest_of, named_in, parsed
 from heddle.engine.journal.store import Head, Snapshot
 from heddle.engine.many import many_objects
 from heddle.engine.state import RunState
@@ -120,7 +119,7 @@ async def _last_snapshot(
         return None
     try:
         with many_objects():
-            state = state_from_json(json.loads(snapshot.body))
+            state = state_from_json(parsed(snapshot.body))
     except (ValueError, RecursionError):
         return None
     return state and (state, chain)

@@ -85,7 +85,8 @@ class Journal:
         self._log, self._store, self._failed = log, store, failed
         self._progress = progress
         self._head = head or Head(-1, root(lease.run))
-        self._appended = self._synced = seq  # events before these are in the store, on the disk
+        self._appended: int = seq  # events before this one are in the store
+        self._synced: int = seq  # and on the disk
         self._loop = asyncio.get_running_loop()
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
         self._timer: asyncio.TimerHandle | None = None
