@@ -261,7 +261,9 @@ def pair(slots: LocalSlots, **limits: Any) -> tuple[Loom, Loom]:
     """Two runs that share slots."""
     spec = ToolSpec("nap", effect="pure", fuse=False, provider="p")
     tools = Functions(nap=nap)
-    one, two = (Loom(tools, specs=[spec], slots=slots, limits=Limits(**limits)) for _ in range(2))
+    one, two = (
+        Loom(tools, specs=[spec], slots=slots.for_run(), limits=Limits(**limits)) for _ in range(2)
+    )
     return one, two
 
 
@@ -310,6 +312,23 @@ def test_a_run_that_is_cancelled_with_its_turn_in_hand_passes_it_on() -> None:
             one.scheduler.cancel("enough")
             async with asyncio.timeout(10):
                 await two.scheduler.wait()
+
+    run_virtual(main())
+
+
+def test_a_run_whose_steps_follow_each_other_does_not_keep_out_another() -> None:
+    """What it gives back is for the one that waits, and not for its own next step."""
+
+    async def main() -> None:
+        one, two = pair(LocalSlots({"p": 1}))
+        async with one, two:
+            one.add(*(Step(f"{n}", "nap", after=(f"{n - 1}",) if n else ()) for n in range(50)))
+            await asyncio.sleep(0.5)
+            two.add(*many(3))
+            await two.scheduler.wait()
+            assert asyncio.get_running_loop().time() <= 8.0  # each its turn
+            await one.scheduler.wait()
+            assert asyncio.get_running_loop().time() == 53.0
 
     run_virtual(main())
 

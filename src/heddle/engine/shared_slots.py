@@ -85,9 +85,9 @@ class SharedSlots:
         """Call `wake` once when there may be a slot."""
         self._part(provider).wait(Waiter(wake, cost), run)
 
-    def pass_on(self, provider: str) -> None:
+    def pass_on(self, provider: str, run: Hashable = None) -> None:
         """Somebody was woken, and does not try after all: wake the next."""
-        self._part(provider).passed_on()
+        self._part(provider).passed_on(run)
 
     async def acquire(
         self, provider: str, cost: Cost = ONE, run: Hashable = None, weight: float = 1.0
@@ -104,7 +104,7 @@ class SharedSlots:
                 await free
             except asyncio.CancelledError:
                 if free.done() and not free.cancelled():
-                    self.pass_on(provider)
+                    self.pass_on(provider, run)
                 raise
         return lease
 
@@ -164,7 +164,6 @@ class _Part:
         self._bounds = bounds
         self._member = member
         self._turns = Turns()
-        self._called = 0
         self._permits = _NOTHING
         self._until = -math.inf  # when the permits end
         self._begun = 0  # of the permits
@@ -184,8 +183,9 @@ class _Part:
         if self._error is not None:
             error, self._error = self._error, None
             raise error
-        self._called = max(0, self._called - 1)
-        now = asyncio.get_running_loop().time()
+        now, turns = asyncio.get_running_loop().time(), self._turns
+        if not turns.answer(run) and turns.called >= self._left:
+            return None  # it is for those who were called
         if not self._may_begin(now, cost):
             return None
         each, permits = self._permits.each, self._permits
@@ -268,20 +268,22 @@ class _Part:
         self._turns.add(run, waiter)
         self._soon(0.0 if self._starving_since is None else self._permits.again_s)
 
-    def passed_on(self) -> None:
-        self._called = max(0, self._called - 1)
+    @property
+    def _left(self) -> float:
+        """Calls that may begin with the permits that there are."""
+        return min(self._permits.calls - self._begun, self._permits.slots - self._busy)
+
+    def passed_on(self, run: Hashable) -> None:
+        self._turns.answer(run)
         self._serve(asyncio.get_running_loop().time())
 
     def _serve(self, now: float) -> None:
         """Wake the caller whose turn it is and who will try, if there is a permit for it."""
         while self._turns and (self._error or self._may_begin(now, self._turns.peek().cost)):
-            left = min(self._permits.calls - self._begun, self._permits.slots - self._busy)
-            if self._called and self._busy and left <= self._called:
+            if self._turns.called and self._busy and self._left <= self._turns.called:
                 return
-            if self._turns.pop().wake():
-                self._called += 1
-                if self._error is None:
-                    return
+            if self._turns.call() and self._error is None:
+                return
 
     # -- exchanges -------------------------------------------------------------------------------
 
@@ -303,7 +305,7 @@ class _Part:
             if not isinstance(error, Exception):
                 return
             self._error = error
-        self._called = 0
+        self._turns.forget_called()
         self._serve(now)
         self._plan()
 

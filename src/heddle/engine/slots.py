@@ -86,17 +86,12 @@ class Slots(Protocol):
 
 
 class _Gate:
-    """One allowance, and who waits for it.
+    """One allowance, and who waits for it."""
 
-    Attributes:
-        called: how many were woken and have not tried yet.
-    """
-
-    __slots__ = ("alarm", "allowance", "called", "turns")
+    __slots__ = ("alarm", "allowance", "turns")
 
     def __init__(self, slots: LocalSlots, allowance: Allowance) -> None:
         self.allowance = allowance
-        self.called = 0
         self.turns = Turns()
         self.alarm = Alarm(functools.partial(slots.ring, self))
 
@@ -213,7 +208,8 @@ class LocalSlots:
         if gate is None:
             return _FREE
         now = asyncio.get_running_loop().time()
-        gate.called = max(0, gate.called - 1)
+        if not gate.turns.answer(run) and gate.turns.called >= gate.allowance.calls_free(now):
+            return None  # it is for those who were called
         if gate.turns and gate.allowance.windows and self._first_waits(gate, now):
             return None  # or what is small would keep out what is large for ever
         hold = gate.allowance.take(now, cost)
@@ -238,7 +234,7 @@ class LocalSlots:
                 await free
             except asyncio.CancelledError:
                 if free.done() and not free.cancelled():
-                    self.pass_on(provider)
+                    self.pass_on(provider, run)
                 raise
         return lease
 
@@ -256,11 +252,11 @@ class LocalSlots:
         now = asyncio.get_running_loop().time()
         self._arm(gate, max(gate.allowance.opens_at(now, gate.turns.peek().cost), now + _SOON_S))
 
-    def pass_on(self, provider: str) -> None:
+    def pass_on(self, provider: str, run: Hashable = None) -> None:
         """Somebody was woken, and does not try after all: wake the next."""
         gate = self._gate(provider)
         if gate is not None:
-            gate.called = max(0, gate.called - 1)
+            gate.turns.answer(run)
             self.serve(gate, asyncio.get_running_loop().time())
 
     def serve(self, gate: _Gate, now: float) -> None:
@@ -271,10 +267,10 @@ class LocalSlots:
             if at > now:
                 self._arm(gate, at)
                 return
-            if gate.called and gate.allowance.in_flight and free(now) <= gate.called:
+            called = gate.turns.called
+            if called and gate.allowance.in_flight and free(now) <= called:
                 return  # those who were woken before will take it
-            if gate.turns.pop().wake():
-                gate.called += 1
+            if gate.turns.call():
                 return
 
     def _arm(self, gate: _Gate, at: float) -> None:
@@ -284,7 +280,7 @@ class LocalSlots:
 
     def ring(self, gate: _Gate) -> None:
         """It is time to look again who may go."""
-        gate.called = 0
+        gate.turns.forget_called()
         self.serve(gate, asyncio.get_running_loop().time())
 
 
@@ -307,6 +303,10 @@ class Shareable(Slots, Protocol):
         self, provider: str, wake: Callable[[], bool], cost: Cost = ONE, run: Hashable = None
     ) -> None:
         """Call `wake` once when it is this run's turn."""
+        ...
+
+    def pass_on(self, provider: str, run: Hashable = None) -> None:
+        """One of this run was woken, and does not try after all: wake the next."""
         ...
 
     async def acquire(
@@ -339,7 +339,7 @@ class RunSlots:
 
     def pass_on(self, provider: str) -> None:
         """Somebody was woken, and does not try after all: wake the next."""
-        self._slots.pass_on(provider)
+        self._slots.pass_on(provider, self)
 
     async def acquire(self, provider: str, cost: Cost = ONE) -> Lease:
         """Take a slot, after waiting for one if there is none."""

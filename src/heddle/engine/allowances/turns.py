@@ -34,9 +34,13 @@ class Waiter(NamedTuple):
 
 
 class Turns:
-    """Callers that wait at one gate; within a run, first come, first served."""
+    """Callers that wait at one gate; within a run, first come, first served.
 
-    __slots__ = ("_heap", "_order", "_tags", "_time", "_waiting")
+    Attributes:
+        called: how many were woken and have not tried yet.
+    """
+
+    __slots__ = ("_called", "_heap", "_order", "_tags", "_time", "_waiting", "called")
 
     def __init__(self) -> None:
         self._waiting: dict[Hashable, deque[Waiter]] = {}
@@ -44,6 +48,8 @@ class Turns:
         self._heap: list[tuple[float, int, Hashable]] = []  # one entry a run that waits
         self._time = 0.0
         self._order = 0
+        self.called = 0
+        self._called: dict[Hashable, int] = {}  # of them, by run
 
     def __bool__(self) -> bool:
         return bool(self._heap)
@@ -77,6 +83,29 @@ class Turns:
         else:
             del self._waiting[run]
         return waiter
+
+    def call(self) -> bool:
+        """Wake the caller whose turn it is, there must be one; whether it will try."""
+        run = self._heap[0][2]
+        if not self.pop().wake():
+            return False
+        self.called += 1
+        self._called[run] = self._called.get(run, 0) + 1
+        return True
+
+    def answer(self, run: Hashable) -> bool:
+        """A caller of a run tries, or passes its turn on; whether one of that run was called."""
+        count = self._called.pop(run, 0)
+        if count:
+            self.called -= 1
+        if count > 1:
+            self._called[run] = count - 1
+        return count > 0
+
+    def forget_called(self) -> None:
+        """Who was called and has not tried has lost its turn."""
+        self.called = 0
+        self._called.clear()
 
     def went(self, run: Hashable, weight: float) -> None:
         """A call of a run begins, whether it has waited or not."""
