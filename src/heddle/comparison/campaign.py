@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from heddle.agent import Agent
 from heddle.comparison.records import record_of
 from heddle.comparison.traces import trace_of
+from heddle.engine.slots import LocalSlots
 from heddle.errors import ConfigError, ModelError
 from heddle.models.openai import OpenAIModel
 from heddle.models.prices import cost_usd
@@ -194,10 +195,18 @@ class Campaign:
         if error is not None and error.exit_status == ModelError.exit_status:
             if error.code in HOPELESS or len(self._held) >= self._trials:
                 raise ModelError(error.message, code=error.code, provider="", hint=error.hint)
+            self._forget_failures()
             return
         held, self._held = self._held, None
         for one in held:
             self._write_down(one)
+
+    def _forget_failures(self) -> None:
+        """Begin anew with slots: breakers spare providers that were there, and none was as yet."""
+        first = next(iter(self.agents.values()))
+        slots = LocalSlots.of(first.limits)
+        for agent in self.agents.values():
+            agent.slots = slots
 
     def _write_down(self, record: RunRecord) -> None:
         self.results.add(record)
