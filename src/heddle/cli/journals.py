@@ -198,10 +198,12 @@ async def load(store: Store, row: RunRow, *, strict: bool = False) -> KeptRun:
         JournalError: it is damaged, or was written by a later version.
     """
     from heddle.engine.journal.reading import read
+    from heddle.engine.many import many_objects
     from heddle.engine.record import event_of
 
     pages = read(store, row.run, strict=strict)
-    return KeptRun(row, [event_of(entry) async for page in pages for entry in page.entries])
+    with many_objects():
+        return KeptRun(row, [event_of(entry) async for page in pages for entry in page.entries])
 
 
 def standing(row: RunRow) -> str:

@@ -14,7 +14,10 @@ __all__ = ["many_objects"]
 
 @contextmanager
 def many_objects() -> Generator[None]:
-    """A stretch of code that makes many objects which all stay, and that does not wait."""
+    """A stretch of code that makes many objects which all stay, and that hardly waits.
+
+    Stretches may overlap: the collector is back, at the latest, when the last of them is over.
+    """
     was = gc.isenabled()
     gc.disable()
     try:

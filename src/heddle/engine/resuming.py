@@ -17,6 +17,7 @@ from heddle.engine.journal.reading import read
 from heddle.engine.journal.writer import LEASE_S
 from heddle.engine.keeping import kept_on, store_at
 from heddle.engine.log import EventLog
+from heddle.engine.many import many_objects
 from heddle.engine.past import Past
 from heddle.engine.reopening import refuse_known, to_reopen
 from heddle.engine.retold import retold
@@ -52,10 +53,11 @@ async def remember(store: Store, run_id: str) -> tuple[Past, Head | None]:
     """
     entries: list[Entry] = []
     head: Head | None = None
-    async for page in read(store, run_id):
-        entries += page.entries
-        head = page.head
-    return Past(entries), head
+    with many_objects():
+        async for page in read(store, run_id):
+            entries += page.entries
+            head = page.head
+        return Past(entries), head
 
 
 async def resume(

@@ -80,9 +80,10 @@ async def folded(store: Store, run: str) -> RunState:
     """
     head = (await store.run(run)).head
     state, chain = await _last_snapshot(store, run, head) or (RunState(), Chain(run, head))
-    async for page in _pages(store, run, chain):
-        for entry in page.entries:
-            state.take(entry)
+    with many_objects():
+        async for page in _pages(store, run, chain):
+            for entry in page.entries:
+                state.take(entry)
     return state
 
 
