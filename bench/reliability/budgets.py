@@ -1,8 +1,8 @@
 """Budgets under random plans: calls never above their bound, tokens by an error at most.
 
 A plan is a random graph of tool calls, maps, `llm` steps and calls that fail and are tried again;
-every reply is counted as a random number of tokens up to what it was allowed, and every prompt as a
-random number that is now and then above what it was reckoned at.
+every reply is counted as a random number of tokens up to what it was allowed, and every prompt as
+its provider counts: from 0.2 tokens a character to 0.45, where common text has a quarter.
 """
 
 from __future__ import annotations
@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from heddle.models.protocol import Request
 
 _SHORT, _FULL = 300, 10_000
-_SURPRISE = 0.02
-"""The share of prompts that a provider counts as more than they were reckoned at."""
+_MOST_PER_CHARACTER = 0.45
 
 
 def figures(*, short: bool, seed: int, count: int | None = None) -> Iterator[Figure]:
@@ -75,12 +74,14 @@ def _joined(random: Random) -> tuple[int, float, bool, bool]:
     replan = '{"action": "replan", "answer": null, "reason": "more"}'
     finish = '{"action": "finish", "answer": "done", "reason": null}'
 
+    rate = _rate(random)
+
     def reply(request: Request) -> list[Any]:
         text = "\n".join([*lines, "99. join()"])
         if request.role == "joiner":
             last = "No further round" in request.messages[0].content
             text = finish if last or random.random() < 0.5 else replan
-        return [text, _usage(random, request)]
+        return [text, _usage(random, request, rate)]
 
     agent = Agent(ScriptedModel(reply), _tools(random), strategy="llmcompiler", limits=limits)
     result = run_virtual(agent.run("What is it?"))
@@ -155,11 +156,16 @@ def _tools(random: Random) -> list[Any]:
 
 
 def _model(random: Random) -> ScriptedModel:
-    return ScriptedModel(lambda request: [(random.random(), "x"), _usage(random, request)])
+    rate = _rate(random)
+    return ScriptedModel(lambda request: [(random.random(), "x"), _usage(random, request, rate)])
 
 
-def _usage(random: Random, request: Request) -> Usage:
-    """What a provider counts: a quarter of the characters more or less, seldom above a third."""
-    per_character = random.uniform(0.2, 0.3) if random.random() > _SURPRISE else 0.36
-    prompt = int(request.characters * per_character)
+def _rate(random: Random) -> float:
+    """Tokens a character, as one provider counts them."""
+    return random.uniform(0.2, _MOST_PER_CHARACTER)
+
+
+def _usage(random: Random, request: Request, rate: float) -> Usage:
+    """What a provider counts for a prompt, which differs by a few per cent from text to text."""
+    prompt = int(request.characters * rate * random.uniform(0.95, 1.05))
     return Usage(prompt, 0, random.randint(0, request.max_output_tokens or 2_000))

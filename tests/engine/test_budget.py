@@ -289,6 +289,23 @@ def test_prompts_are_reckoned_higher_once_a_provider_counts_more() -> None:
     assert result.usage.input_tokens == 1_800  # the fourth did not fit, by what was learned
 
 
+@pytest.mark.parametrize("rate", [0.2, 0.3, 0.45])
+def test_a_provider_that_counts_more_than_was_reckoned_costs_nobody_the_budget(rate: float) -> None:
+    """Neither at first, when nobody knows how it counts, nor later, for whatever asks it."""
+
+    def answer(request: Request) -> list[Any]:
+        return [(1.0, "word"), Usage(int(rate * request.characters), 0, 10)]
+
+    steps = [Step(str(n), "llm", {"instruction": f"{n} " + "word " * 400}) for n in range(60)]
+    result = run_virtual(
+        execute(Plan(steps), model=ScriptedModel(answer), limits=Limits(budget_tokens=20_000))
+    )
+    used = result.usage.input_tokens + result.usage.output_tokens
+    assert used <= 20_000
+    assert used >= 0.7 * 20_000  # the rest is what one more reply might have taken
+    assert {step.status for step in result.steps} == {"done", "skipped"}
+
+
 def test_a_budget_of_money_needs_a_price() -> None:
     with pytest.raises(ConfigError, match="nobody knows the price of scripted:scripted"):
         run_virtual(

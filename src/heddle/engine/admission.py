@@ -65,7 +65,7 @@ class Admission:
         self._asks = asks
         self._tell_refused = refused
         self._put_back = put_back
-        self._reckoner = Reckoner(limits)
+        self._reckoner = Reckoner(limits, budget.counted)
         self._accounts: dict[Gate | MapRun, Account] = {}
         self._needs: dict[Node, tuple[dict[str, float], Ask | None]] = {}
         self._reserved: dict[Node, tuple[Reservation, Ask | None]] = {}
@@ -108,7 +108,11 @@ class Admission:
         """What a call of this step takes at most."""
         if node not in self._needs:
             self._needs[node] = self._reckon(node)
-        return self._needs[node]
+        needs, ask = self._needs[node]
+        if ask is None:
+            return needs, ask
+        told = self._reckoner.before(ask)  # anew: more may be known of its model by now
+        return {kind: told.get(kind, amount) for kind, amount in needs.items()}, ask
 
     def _reckon(self, node: Node) -> tuple[dict[str, float], Ask | None]:
         tool = node.step.tool  # type: ignore[union-attr]  # only steps become ready

@@ -156,11 +156,13 @@ class Budget:
     Attributes:
         run: the run's account.
         freed: called when something has come back.
+        counted: what its models count for a prompt; see `Reckoner`.
     """
 
     def __init__(self, bounds: Amounts, log: EventLog) -> None:
         self.run = Account(bounds)
         self.freed: list[Callable[[], None]] = []
+        self.counted: dict[str, float] = {}
         self._log = log
         self._past: dict[str, dict[str, float]] = {}
 

@@ -55,7 +55,7 @@ class Purse:
 
     def __init__(self, budget: Budget, limits: Limits) -> None:
         self._budget = budget
-        self._reckoner = Reckoner(limits)
+        self._reckoner = Reckoner(limits, budget.counted)
         self._planning: Ask | None = None  # the last call of a planner, as it came out
 
     @property

@@ -1,8 +1,8 @@
 """What a model call takes: reckoned before it is made, read from its usage when it is over.
 
-A prompt's tokens are reckoned from its bytes, three to a token, which is more than common text has;
-where a provider counts more than that, its calls are reckoned higher from then on. A reply may have
-what the request allows it. So the error of a reservation is that of one prompt, and it is small.
+A prompt's tokens are reckoned from its bytes: two to a token until its model has counted one, which
+is more than any common text has, then three, or what it has counted if that is more. A reply may
+have what the request allows it. So the error of a reservation is that of one prompt, and is small.
 """
 
 from __future__ import annotations
@@ -25,6 +25,10 @@ __all__ = ["Ask", "Reckoner", "cut_replies_at", "most_output_tokens", "refuse_un
 
 _BYTES_PER_TOKEN = 3
 _TOKENS_PER_MESSAGE = 8
+_UNCOUNTED = 1.5
+_MARGIN = 1.05
+"""Texts of one run are alike, and still some have more tokens than others of their size."""
+
 _REPLAYED = "replay"
 """A recorded model costs nothing."""
 
@@ -76,12 +80,18 @@ def _price(model: Model, prompt: int, reply: int) -> float | None:
 
 
 class Reckoner:
-    """Reckons the model calls of one run, and learns from what they were counted as."""
+    """Reckons the model calls of one run, and learns from what they were counted as.
 
-    def __init__(self, limits: Limits) -> None:
+    Args:
+        limits: where replies are cut.
+        counted: by model, the most tokens that a prompt had of what it has by its bytes; shared by
+            all who reckon for one run.
+    """
+
+    def __init__(self, limits: Limits, counted: dict[str, float]) -> None:
         self.most_output_tokens = most_output_tokens(limits)
         self._priced = limits.budget_usd is not None
-        self._more: dict[str, float] = {}  # by model: the most that a prompt had of what it should
+        self._counted = counted
 
     def ask(self, model: Model, request: Request) -> Ask:
         """A call of this model. Cost: linear in the prompt."""
@@ -100,18 +110,22 @@ class Reckoner:
 
     def after(self, ask: Ask, usage: Usage, cost: float | None) -> dict[str, float]:
         """What a call took, by its usage and price."""
-        if usage.input_tokens > ask.tokens:
-            more = usage.input_tokens / max(1, ask.tokens)
-            self._more[ask.model.name] = max(more, self._more.get(ask.model.name, 1.0))
+        if usage.input_tokens:
+            share, name = usage.input_tokens / max(1, ask.tokens), ask.model.name
+            self._counted[name] = max(share, self._counted.get(name, 0.0))
         return self._amounts(ask.model, usage.input_tokens, usage.output_tokens, cost)
 
     def prompt_tokens(self, ask: Ask) -> int:
         """Tokens of the prompt, as far as is known of this model."""
-        return math.ceil(ask.tokens * self._more.get(ask.model.name, 1.0))
+        return math.ceil(ask.tokens * self._share(ask.model))
 
     def prompt_bytes(self, model: Model, tokens: float) -> int:
         """How large a text of so many tokens may be."""
-        return max(0, int(tokens * _BYTES_PER_TOKEN / self._more.get(model.name, 1.0)))
+        return max(0, int(tokens * _BYTES_PER_TOKEN / self._share(model)))
+
+    def _share(self, model: Model) -> float:
+        counted = self._counted.get(model.name)
+        return _UNCOUNTED if counted is None else max(1.0, _MARGIN * counted)
 
     def _amounts(
         self, model: Model, prompt: int, reply: int, cost: float | None
