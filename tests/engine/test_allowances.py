@@ -88,6 +88,37 @@ def test_a_wish_fits_when_it_was_said_to_fit_and_not_before(
     assert window.free(at) >= min(wanted, window.amount)
 
 
+calls = st.tuples(st.floats(0, 8), st.integers(1, 300), st.floats(0, 1), st.floats(0, 90))
+
+
+@settings(max_examples=200)
+@given(st.sampled_from([0.0, 0.25]), st.lists(calls, max_size=60))
+def test_what_is_given_back_late_lets_no_minute_see_more_than_the_allowance(tick_s, wishes) -> None:
+    window, now = Window(600, tick_s), 0.0
+    used: list[tuple[float, int]] = []
+    back: list[tuple[float, float, int]] = []
+    for wait_s, wanted, share, latency_s in wishes:
+        now += wait_s
+        for at, began, unneeded in [each for each in back if each[0] <= now]:
+            window.refund(unneeded, began)
+            back.remove((at, began, unneeded))
+        taken = min(wanted, window.free(now))
+        window.spend(now, taken)
+        used.append((now, taken - int(share * taken)))
+        back.append((now + latency_s, now, int(share * taken)))
+    for begin, _ in used:
+        assert sum(n for at, n in used if begin <= at < begin + 60) <= 600
+
+
+def test_what_is_given_back_is_the_calls_own_and_not_what_comes_back_soon_anyway() -> None:
+    window = Window(600)
+    window.spend(0, 300)
+    window.spend(50, 300)
+    window.refund(200, 50)
+    assert window.free(50) == 200
+    assert window.free(60 + TRAVEL_S) == 500
+
+
 def test_amounts_of_one_tick_come_back_together_and_never_early() -> None:
     window = Window(240, tick_s=0.25)
     for n in range(1, 11):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import signal
 import sqlite3
 import subprocess
@@ -404,3 +405,32 @@ def test_a_file_that_somebody_has_removed_is_made_anew_for_all(tmp_path: Path) -
         await two.aclose()
 
     asyncio.run(main())
+
+
+def test_tokens_that_were_reserved_and_not_used_are_free_for_the_others() -> None:
+    begun: list[tuple[float, int]] = []
+
+    async def work(slots: SharedSlots, dice: random.Random) -> None:
+        while True:
+            tokens = dice.randint(100, 500)
+            lease = await slots.acquire("p", Cost(1, tokens, 0))
+            begun.append((asyncio.get_running_loop().time(), tokens))
+            await asyncio.sleep(dice.uniform(0.1, 0.5))
+            lease.release(Outcome(used=Cost(1, tokens, 10)))
+
+    async def main() -> None:
+        store, dice = Documents(), random.Random(1)
+        limits = Limits(per_provider={"p": 16}, input_tokens_per_minute={"p": 60_000})
+        members = [SharedSlots(store, limits) for _ in range(4)]
+        tasks = [asyncio.create_task(work(each, dice)) for each in members for _ in range(8)]
+        await asyncio.sleep(90)
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        for each in members:
+            await each.aclose()
+
+    run_virtual(main())
+    for at, _ in begun:
+        assert sum(n for later, n in begun if at <= later < at + 60) <= 60_000
+    assert sum(n for _, n in begun) >= 0.9 * 120_000

@@ -231,10 +231,11 @@ class _Part:
             self._use(Cost(-1, -lease.cost.input_tokens, 0))
             self._begun -= 1
         else:
-            corrected = (
-                taken.input_tokens - lease.cost.input_tokens if lease.cost.input_tokens else 0
-            )
-            self._use(Cost(0, corrected, taken.output_tokens))
+            more = taken.input_tokens - lease.cost.input_tokens if lease.cost.input_tokens else 0
+            self._use(Cost(0, max(0, more), taken.output_tokens))
+            if more < 0:
+                unneeded = (*self._report.unneeded, (lease.began, -more))
+                self._report = self._report._replace(unneeded=unneeded)
         if outcome.used is not None:
             self._usual = outcome.used
         urgent = self._note(now, lease, outcome)
@@ -357,6 +358,7 @@ class _Part:
             calls=0 if leaving else len(self._turns) + (lately if self._turns or self._busy else 0),
             each=wish,
             refusals=tuple(r._replace(age_s=now - r.age_s) for r in report.refusals),
+            unneeded=tuple((now - began, tokens) for began, tokens in report.unneeded),
             probed="badly" if unused_probe else report.probed,
             leaving=leaving,
         )
@@ -379,6 +381,7 @@ def _merged(lost: Report, since: Report) -> Report:
     """A report that did not get through, with what has happened since."""
     return since._replace(
         used=_sum(lost.used, since.used),
+        unneeded=lost.unneeded + since.unneeded,
         done=lost.done + since.done,
         refusals=lost.refusals + since.refusals,
         probed=since.probed or lost.probed,

@@ -157,7 +157,7 @@ class Allowance:
         if outcome.kind == "unused":
             self._undo(now, hold)
         else:
-            self._correct(now, hold.cost, outcome.used)
+            self._correct(now, hold, outcome.used)
         if self.adaptive:
             self.learn(now, hold, outcome)
 
@@ -167,17 +167,18 @@ class Allowance:
             if kind == "output_tokens":
                 window.settle(now, hold.cost.output_tokens, 0)
             else:
-                window.refund(getattr(hold.cost, kind))
+                window.refund(getattr(hold.cost, kind), hold.began)
 
-    def _correct(self, now: float, reserved: Cost, used: Cost | None) -> None:
+    def _correct(self, now: float, hold: Hold, used: Cost | None) -> None:
         """What a call has really taken, where somebody counted it."""
         if used is not None:
             self._remember(used)
+        reserved = hold.cost
         taken = used or reserved
         if (window := self.windows.get("output_tokens")) is not None:
             window.settle(now, reserved.output_tokens, taken.output_tokens)
         if (window := self.windows.get("input_tokens")) is not None:
-            window.refund(reserved.input_tokens - taken.input_tokens)
+            window.refund(reserved.input_tokens - taken.input_tokens, hold.began)
             window.spend(now, taken.input_tokens - reserved.input_tokens)
 
     def _remember(self, used: Cost) -> None:

@@ -59,6 +59,8 @@ class Report(NamedTuple):
         held: output tokens reserved for them.
         calls: how many more it would begin, and `each` what one of them takes.
         used: since the last report: requests and input tokens begun with, output tokens at the end.
+        unneeded: input tokens of calls that took less than was reserved: how long before the report
+            each began, and how many.
         done: calls that came back well since.
         probed: what became of the call that tried: "well", "badly" (or it never began), "" for
             nothing yet; a refusal is among `refusals`.
@@ -71,6 +73,7 @@ class Report(NamedTuple):
     calls: int = 0
     each: Cost = Cost()
     used: Cost = Cost(0)
+    unneeded: tuple[tuple[float, int], ...] = ()
     done: int = 0
     refusals: tuple[Refusal, ...] = ()
     probed: str = ""
@@ -175,6 +178,9 @@ def _settle(allowance: Allowance, now: float, mine: _Member | None, report: Repo
             window.settle(now, _part(mine, kind), 0)
         window.spend(now, used)
         window.refund(-used)
+    if (window := allowance.windows.get("input_tokens")) is not None:
+        for age_s, tokens in report.unneeded:
+            window.refund(tokens, now - age_s)
     if mine is not None:
         allowance.pace.gave_back(max(0, mine.calls - report.used.requests))
 

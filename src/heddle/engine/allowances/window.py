@@ -96,19 +96,31 @@ class Window:
         self.held -= held
         self.spend(now, used)
 
-    def refund(self, amount: int) -> None:
-        """Less was used than was spent. What comes back first is given up, to be on the safe side.
+    def refund(self, amount: int, since: float = -math.inf) -> None:
+        """Less was used than was spent.
 
-        Cost: O(number of amounts that are given up).
+        What came back no later than the call's own part is given up, the latest first; only where
+        there is no such, what comes back next: no period sees more than was really used.
+
+        Args:
+            amount: how much less.
+            since: when the call began, or before; what comes back first is given up by default.
+
+        Cost: O(entries since then, and those that are given up).
         """
         self._slope_at -= min(max(0, amount), self._spent) * self._each_s
-        while amount > 0 and self._ends:
-            end, there = self._ends.popleft()
-            kept = max(0, there - amount)
-            self._spent -= there - kept
-            amount -= there - kept
-            if kept:
-                self._ends.appendleft((end, kept))
+        ends, later = self._ends, list[tuple[float, int]]()
+        while ends and ends[-1][0] > since + self.period_s + TRAVEL_S:
+            later.append(ends.pop())
+        for entries in (ends, later):  # both from the right
+            while amount > 0 and entries:
+                end, there = entries.pop()
+                given_up = min(there, amount)
+                self._spent -= given_up
+                amount -= given_up
+                if given_up < there:
+                    entries.append((end, there - given_up))
+        ends.extend(reversed(later))
 
     def heard(self, now: float, remaining: int, reset_s: float) -> None:
         """The provider says what is left: if others have taken some as well, it is spent here too.
