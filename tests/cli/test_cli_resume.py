@@ -136,6 +136,15 @@ def test_a_run_is_gone_on_with_from_any_folder(shop: Heddle, tmp_path: Path) -> 
     assert done.returncode == 7, done.stderr
 
 
+def test_tools_that_were_moved_are_asked_for(shop: Heddle) -> None:
+    killed(shop)
+    (shop.folder / "post.py").rename(shop.folder / "mail.py")
+    done = shop("resume", "last")
+    assert done.status == 2
+    assert "the run was begun with it; --tools says where it is now" in done.err
+    assert shop("resume", "last", "--tools", "mail.py").status == 7
+
+
 def hanging(heddle: Heddle) -> subprocess.Popen[str]:
     """A run that is in the middle of a write which takes its time."""
     heddle.write("hang.txt", '1. look("bob")\n2. hang($1)\n')

@@ -83,7 +83,7 @@ def resume(
     resolve = resolutions(said)
     created, status = in_journal(place, lambda store: _begun(store, name))
     caller: dict[str, Any] = created.config.get("caller") or {}
-    tools = options.toolset(tool_specs or tuple(caller.get("tools", ())))
+    tools = options.toolset(tool_specs) if tool_specs else _tools_of(caller)
     asked = _models(caller, model, planner_model, joiner_model)
     limits = limits_of(created.limits)
     wanted = shared_limits or caller.get("shared_limits", False)
@@ -131,6 +131,19 @@ async def _begun(store: Store, name: str) -> tuple[RunCreated, str]:
         code="run-empty",
         hint="nothing of it has happened: start it again",
     )
+
+
+def _tools_of(caller: Mapping[str, Any]) -> list[Tool]:
+    """The tools that the run was begun with, from where they were then.
+
+    Raises:
+        ConfigError: they are not there any more.
+    """
+    try:
+        return options.toolset(tuple(caller.get("tools", ())))
+    except ConfigError as error:
+        hint = "the run was begun with it; --tools says where it is now"
+        raise ConfigError(error.message, code=error.code, hint=hint) from error
 
 
 def _models(

@@ -45,7 +45,7 @@ _FAULTS = (
     _Fault(
         (asyncpg.InvalidCatalogNameError,),
         "journal-unwritable",
-        "there is no such database: {error}",
+        "there is no such database",  # its name may hold a URL that was pasted into another
         "make it (CREATE DATABASE …), or correct the name",
     ),
     _Fault(
