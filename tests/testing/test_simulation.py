@@ -27,13 +27,13 @@ def test_no_promise_is_broken_in_any_seed(outcomes: list[Outcome]) -> None:
     assert broken == {}
 
 
-@pytest.mark.parametrize("seed", [41, 90, 164, 1272, 1557, 1649, 3022, 3115, 3605, 4743])
+@pytest.mark.parametrize("seed", [41, 90, 164, 1272, 1557, 1649, 3022, 3115, 3366, 3605, 3637, 4604, 4743])
 def test_what_once_broke_a_promise_breaks_none(seed: int) -> None:
     """Interruptions, choices among what they skipped, a person who spoke during a call."""
     assert simulate(seed).violations == []
 
 
-@pytest.mark.parametrize("seed", [108, 823, 2278, 2573])
+@pytest.mark.parametrize("seed", [108, 823, 2278, 2573, 3668])
 def test_what_once_broke_a_promise_to_an_agent_breaks_none(seed: int) -> None:
     """Plans that were cut off and written anew; replies that broke off; deaths in a row."""
     assert simulate(seed).violations == []

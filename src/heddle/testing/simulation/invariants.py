@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from heddle.engine.audit import audit
 from heddle.engine.events import (
+    HoleFilled,
     LateResult,
     LeaseTaken,
     MapExpanded,
@@ -104,6 +105,8 @@ class Evidence:
             tried.
         calls_before: how many calls there had been when that was tried.
         reread: replies that were taken from the journal.
+        gone_on: the result of a run that ended unresolved although more was known by then, and what
+            going on with it gave; None if there was no such run.
     """
 
     events: Sequence[Event]
@@ -117,6 +120,7 @@ class Evidence:
     again: tuple[Any, Any] | None = None
     calls_before: int = 0
     reread: Sequence[Reread] = ()
+    gone_on: tuple[Any, Any] | None = None
 
     @cached_property
     def state(self) -> RunState:
@@ -138,23 +142,37 @@ class Evidence:
 
         A plan that was being written when its process died is written anew, under the same number.
         """
+        return self._written[0]
+
+    @property
+    def unheld(self) -> list[Step]:
+        """The steps of plans that were not accepted, or cut off while they were written."""
+        return self._written[1]
+
+    @cached_property
+    def _written(self) -> tuple[list[Event | None], list[Step]]:
         lasting: list[Event | None] = list(self.events)
-        open_rounds: dict[int, tuple[int, set[str]]] = {}
+        unheld: list[Step] = []
+        begun: dict[int, tuple[int, list[Step]]] = {}  # by round
         for n, event in enumerate(self.events):
             if isinstance(event, PlanProposed):
-                open_rounds[event.round] = n, set()
-            elif isinstance(event, StepAccepted) and event.round in open_rounds:
-                open_rounds[event.round][1].add(event.step.id)
-            elif isinstance(event, (PlanAccepted, PlanRejected)):
-                open_rounds.pop(event.round, None)
+                begun[event.round] = n, []
+            elif isinstance(event, (StepAccepted, HoleFilled)) and event.round in begun:
+                begun[event.round][1].append(event.step)
+            elif isinstance(event, PlanAccepted):
+                begun.pop(event.round, None)
+            elif isinstance(event, PlanRejected):
+                unheld += begun.pop(event.round, (n, []))[1]
             elif isinstance(event, LeaseTaken):
-                for start, ids in open_rounds.values():
+                for start, steps in begun.values():
+                    unheld += steps
+                    ids = {step.id for step in steps}
                     for place in range(start, n):
-                        step: Any = getattr(self.events[place], "step", None)
-                        if isinstance(step, str) and step in ids:
+                        about: Any = getattr(self.events[place], "step", None)
+                        if isinstance(about, str) and about in ids:
                             lasting[place] = None
-                open_rounds.clear()
-        return lasting
+                begun.clear()
+        return lasting, unheld
 
     @cached_property
     def overtaken(self) -> set[str]:
@@ -267,7 +285,8 @@ def i5_never_again(found: Evidence) -> Iterator[str]:
     """Nothing that had ended before a life began is called in it.
 
     A call that was begun before its step's guard was known may be the same as one that has ended:
-    results are shared by those who ask for them at the same time, and not across lives.
+    results are shared by those who ask for them at the same time, and not across lives. So may one
+    of a plan that was not accepted.
     """
     if len(found.known) < 2:
         return
@@ -283,9 +302,18 @@ def i5_never_again(found: Evidence) -> Iterator[str]:
     for call in found.outside.calls:
         places = users.get((call.tool, call.text), [])
         before = over[min(call.life, len(over) - 1)]
-        guessed = (call.tool, hash_of(json.loads(call.text))) in guesses
-        if places and not guessed and all(place in before for place in places):
+        if not (places and all(place in before for place in places)):
+            continue
+        args = json.loads(call.text)
+        guessed = (call.tool, hash_of(args)) in guesses
+        if not guessed and not any(_asks(step, call.tool, args) for step in found.unheld):
             yield f"{call.tool} of {_said(places[0])} was called in life {call.life}, after its end"
+
+
+def _asks(step: Step, tool: str, args: dict[str, Any]) -> bool:
+    """Whether a call may be that of a step, as far as its arguments are written in it."""
+    written = (item for item in step.args.items() if not any(nodes_of(item[1])))
+    return step.tool == tool and all(args.get(name, value) == value for name, value in written)
 
 
 def _ended_before(found: Evidence) -> list[set[Place]]:
@@ -380,7 +408,16 @@ def i10_end(found: Evidence) -> Iterator[str]:
 
 
 def i11_over(found: Evidence) -> Iterator[str]:
-    """Going on with a run that is over changes nothing and calls nothing."""
+    """Going on with a run that is over changes nothing and calls nothing.
+
+    Only one that ended unresolved may go on, once, where a write was known to be done only when
+    others had been skipped for it: by those, and by nothing else.
+    """
+    if found.gone_on is not None:
+        (_, _, before), (_, _, after) = found.gone_on
+        for one, other in zip(before, after, strict=False):  # an agent may go on with more of them
+            if one != other and one[0] not in found.overtaken:
+                yield f"step {one[0]} has become {other!r:.150}, and was {one!r:.150}"
     if found.again is None:
         return
     first, second = found.again

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import heddle
-from heddle.engine.events import LeaseTaken, StepEnded
+from heddle.engine.events import LateResult, LeaseTaken, StepEnded
 from heddle.engine.journal.reading import read
 from heddle.engine.record import event_of
 from heddle.engine.resuming import remember
@@ -119,14 +119,16 @@ class _Simulation:
         result = None
         while result is None and len(self.known) < MOST_LIVES and not self.found:
             result = self._live(self.faults)
-        if result is not None and result.status == "unresolved":  # more may be known by now
-            result = self._live(NoFaults())
+        gone_on = None
+        if result is not None and result.status == "unresolved" and self._knows_more():
+            before, result = result, self._live(NoFaults())
+            gone_on = result and (_said(before), _said(result))
         again = None
         calls = len(self.outside.calls)
         if result is not None:
             second = self._live(NoFaults())
             again = _said(result), second and _said(second)
-        return self._outcome(result, again, calls)
+        return self._outcome(result, again, calls, gone_on)
 
     def _live(self, faults: NoFaults) -> RunResult | None:
         """One life; what it gave, or None if the run is not over."""
@@ -157,6 +159,10 @@ class _Simulation:
         """Whether the journal says that the run is over; nothing else does."""
         kept = self.disk.runs.get(self.run_id)
         return kept is not None and kept.row.status != "running"
+
+    def _knows_more(self) -> bool:
+        """Whether a value has come of a call that was given up."""
+        return any(isinstance(event, LateResult) and not event.failed for event in self._journal())
 
     def _note(self) -> None:
         """Note what the journal holds before a life; a run that never began is begun anew."""
@@ -217,7 +223,7 @@ class _Simulation:
     ) -> RunResult:
         """A process is so slow that another takes its run over, and then it goes on."""
         first = asyncio.ensure_future(self._start(store, life, tools, faults))
-        await asyncio.wait((first,), timeout=_SOON_S)
+        await _ended(first, most_s=_SOON_S)
         kept = self.disk.runs.get(self.run_id)
         if first.done() or kept is None or not kept.frames:
             return await first
@@ -227,7 +233,7 @@ class _Simulation:
         twin = life.twin()
         others = self.outside.tools(self.scenario.tools, twin)
         second = asyncio.ensure_future(self._start(self.disk.open(twin), twin, others, NoFaults()))
-        await _both(first, second)
+        await _ended(first, second)
         self.two_at_once = False
         first.exception()
         return await second
@@ -252,14 +258,14 @@ class _Simulation:
         return self.outside.resolved[-1].value if not call.gave else call.value
 
     def _outcome(
-        self, result: RunResult | None, again: tuple[Any, Any] | None, calls: int
+        self, result: RunResult | None, again: tuple[Any, Any] | None, calls: int, gone_on: Any
     ) -> Outcome:
         scenario = self.scenario
         events = self._journal()
         evidence = Evidence(
             events, self.outside, {tool.spec.name: tool.spec for tool in scenario.tools},
             scenario.inputs, scenario.limits, _survived(self.known), self.leaked,
-            self.complaints, again, calls, self.reread,
+            self.complaints, again, calls, self.reread, gone_on,
         )  # fmt: skip
         return Outcome(
             seed=scenario.seed,
@@ -286,14 +292,14 @@ class _Simulation:
         return life.run(reading())
 
 
-async def _both(*runs: asyncio.Future[Any]) -> None:
-    """Wait for two processes; what interrupts this interrupts them."""
+async def _ended(*processes: asyncio.Future[Any], most_s: float | None = None) -> None:
+    """Wait for processes to end; what interrupts this interrupts them."""
     try:
-        await asyncio.wait(runs)
+        await asyncio.wait(processes, timeout=most_s)
     except asyncio.CancelledError:
-        for each in runs:
+        for each in processes:
             each.cancel()
-        await asyncio.wait(runs)
+        await asyncio.wait(processes)
         raise
 
 
