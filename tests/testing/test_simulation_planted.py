@@ -11,7 +11,7 @@ from heddle.testing.simulation.planted import PLANTED, hunt, planted
 APPENDS = frozenset(("kill-before-append", "kill-after-append", "power-cut"))
 FOUND = {
     "an effect does not wait for its intent": ({"I1"}, 0, None),
-    "a process goes on that has lost its lease": ({"I1", "I2"}, 6, None),
+    "a process goes on that has lost its lease": ({"I1", "I2"}, 187, None),
     "a result is recorded for another element": ({"I12"}, 5, None),
     "a write is tried again": ({"I1"}, 12, None),
     "a write in doubt counts as not done": ({"I1", "I2"}, 0, None),
