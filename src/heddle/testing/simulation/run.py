@@ -267,9 +267,10 @@ class _Simulation:
             scenario.inputs, scenario.limits, _survived(self.known), self.leaked,
             self.complaints, again, calls, self.reread, gone_on,
         )  # fmt: skip
+        broken = violations(evidence) if events or not self.found else []
         return Outcome(
             seed=scenario.seed,
-            violations=[*self.found, *violations(evidence)],
+            violations=[*self.found, *broken],
             fired=list(getattr(self.faults, "fired", ())),
             lives=len(self.known),
             steps=len(scenario.plan.steps) or len(evidence.steps),
@@ -282,14 +283,18 @@ class _Simulation:
         )
 
     def _journal(self) -> list[Event]:
-        """The events that have survived."""
+        """The events that have survived; none of a journal that cannot be read."""
         life = Life(0)
 
         async def reading() -> list[Event]:
             pages = read(self.disk.open(life), self.run_id)
             return [event_of(entry) async for page in pages for entry in page.entries]
 
-        return life.run(reading())
+        try:
+            return life.run(reading())
+        except JournalError as error:
+            self.found.append(Violation("I10", f"nobody can read the journal: {error!r:.300}"))
+            return []
 
 
 async def _ended(*processes: asyncio.Future[Any], most_s: float | None = None) -> None:
