@@ -482,3 +482,13 @@ def test_a_refusal_stops_all_callers_and_one_of_them_tries() -> None:
     assert 10 <= begun[0] <= 12
     assert begun[1] >= begun[0] + 1
     assert sum(at < begun[1] + 0.5 for at in begun[1:]) == 4
+
+
+def test_a_wish_for_years_is_tried_again_within_the_hour() -> None:
+    async def main() -> None:
+        slots = LocalSlots(adaptive=True)
+        (await slots.acquire("p")).release(Outcome("throttled", retry_after_s=1e9))
+        await slots.acquire("p")
+        assert 3_600 <= asyncio.get_running_loop().time() <= 3_700
+
+    run_virtual(main())

@@ -24,6 +24,9 @@ _JITTER, _MOST_JITTER_S = 0.2, 4.0
 """A provider's wish is a floor, and nobody else should come at just that moment. It is one call
 that comes then, so a few seconds keep processes apart; a fifth of a minute would be lost to all."""
 
+_LONGEST_WISH_S = 3_600.0
+"""Nobody waits for longer than that without one call that tries, whatever a header says."""
+
 _FIRST_CALLS, _DOUBLING_S, _RAMP_S = 4, 2.0, 20.0
 
 
@@ -88,7 +91,7 @@ class Pause:
         if retry_after_s is None:
             least_s = min(_LONGEST_S, _FIRST_S * 2.0 ** min(self._refusals - 1, 6))
         else:
-            least_s = retry_after_s
+            least_s = min(_LONGEST_WISH_S, retry_after_s)
         jitter_s = self._dice.random() * min(_JITTER * least_s, _MOST_JITTER_S)
         self.until = max(self.until, now + least_s + jitter_s)
         self._paused = True
