@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Campaign", "agents_of"]
 
-HOPELESS = frozenset(("unauthorized", "not-found"))
-"""Codes of a provider that will say the same the next time."""
+HOPELESS = frozenset(("unauthorized", "not-found", "unreachable"))
+"""Codes of a provider that will say the same the next time: a run has tried several times."""
 
 _TRIALS = 3  # runs that a provider fails from the start before the comparison gives up
 
