@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 
 import pytest
@@ -230,6 +231,23 @@ def test_money_is_booked_as_tools_say_and_a_write_over_budget_never_begins() -> 
         async with loom(Limits(budget_usd=0.25), spec, pay=nap) as run:
             state = await run.run(*(Step(str(n), "pay") for n in range(4)))
             assert [step.status for step in state.steps.values()] == ["done"] * 2 + ["skipped"] * 2
+
+    run_virtual(main())
+
+
+def test_nobody_waits_for_what_a_tool_holds_that_does_not_stop() -> None:
+    async def deaf(**_: Any) -> None:
+        for _hour in range(2):
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(3_600)
+
+    async def main() -> None:
+        specs = [ToolSpec(name, effect="read", cost_usd=1.0) for name in ("deaf", "nap")]
+        async with loom(Limits(budget_usd=1.5), *specs, deaf=deaf, nap=nap) as run:
+            run.add(Step("1", "deaf", timeout_s=5.0), Step("2", "nap"))
+            await run.scheduler.wait()
+            assert run.statuses() == {"1": ("failed", "timed-out"), "2": ("skipped", "over-budget")}
+            assert asyncio.get_running_loop().time() == 7.0  # the grace that a tool has to stop
 
     run_virtual(main())
 

@@ -177,6 +177,10 @@ class Admission:
         else:
             reservation.settle(self._took(ask, came))
 
+    def reserved_for(self, node: Node) -> Reservation | None:
+        """What is reserved for the call that a step makes now."""
+        return self._reserved[node][0] if node in self._reserved else None
+
     def _took(self, ask: Ask | None, came: Any) -> dict[str, float]:
         usage: Usage | None = None
         cost: float | None = None

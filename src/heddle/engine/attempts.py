@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 
     from heddle.engine.admission import Admission
+    from heddle.engine.budget import Reservation
     from heddle.engine.events import Status
     from heddle.engine.executor import Executor
     from heddle.engine.hedging import Hedging
@@ -370,6 +371,9 @@ class Attempts:
         if task is not None:
             self._cancelled[task] = node
             task.cancel()
+            held = None if self.admission is None else self.admission.reserved_for(node)
+            if held is not None:  # its tool may never stop
+                self.deadlines.add(self._now() + self._limits.grace_s, _write_off, held)
 
     # -- calls that no step has asked for yet --------------------------------------------------
 
@@ -453,3 +457,7 @@ class Attempts:
         failure = None if worker.cancelled() else worker.exception()
         if failure is not None:
             self._outcomes.broken(failure)
+
+
+def _write_off(held: Reservation) -> None:
+    held.write_off()

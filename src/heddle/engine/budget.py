@@ -122,7 +122,7 @@ class Reservation:
         amounts: by kind.
     """
 
-    __slots__ = ("_account", "_budget", "_open", "_reason", "amounts")
+    __slots__ = ("_account", "_budget", "_held", "_open", "_reason", "amounts")
 
     def __init__(self, budget: Budget, account: Account, amounts: Amounts, reason: str) -> None:
         self.amounts = amounts
@@ -130,6 +130,7 @@ class Reservation:
         self._account = account
         self._reason = reason
         self._open = True
+        self._held: Amounts | None = amounts  # which others may wait for
 
     def settle(self, took: Amounts | None = None) -> None:
         """The call is over; the second time does nothing.
@@ -139,7 +140,19 @@ class Reservation:
         """
         if self._open:
             self._open = False
+            self._let_go()
             self._budget.settle(self._account, self.amounts, took or {}, self._reason)
+
+    def write_off(self) -> None:
+        """Nobody waits for the call any longer, nor for what comes back of it when it is over."""
+        if self._open:
+            self._let_go()
+            self._budget.tell_freed()
+
+    def _let_go(self) -> None:
+        held, self._held = self._held, None
+        if held is not None:
+            self._account.hold(held, -1)
 
     def drop(self) -> None:
         """The call was never made: all of it comes back."""
@@ -221,7 +234,6 @@ class Budget:
 
     def settle(self, account: Account, reserved: Amounts, took: Amounts, reason: str) -> None:
         """See `Reservation.settle`."""
-        account.hold(reserved, -1)
         change = {
             kind: amount - reserved.get(kind, 0.0)
             for kind, amount in took.items()
@@ -230,6 +242,10 @@ class Budget:
         if change:
             account.book(change)
             self._say(account, change, reason)
+        self.tell_freed()
+
+    def tell_freed(self) -> None:
+        """There may be room, or none to wait for any more."""
         for freed in tuple(self.freed):
             freed()
 
