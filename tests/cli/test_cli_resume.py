@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from heddle.cli.journals import caller_of
 from heddle.cli.resume import resolutions
 from heddle.engine.journal.places import default_place
 
@@ -304,3 +305,19 @@ def test_shared_limits_that_break_in_mid_run_stop_it_and_are_shared_again(heddle
     assert [step["value"] for step in done.json["steps"]] == [1, 2, 3]
     assert noted(heddle) == ["1", "2", "2", "3"]
     assert place.exists()
+
+
+def test_what_a_command_line_names_means_the_same_in_any_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tools.py").touch()
+    found = caller_of(
+        ["tools.py", "package.module"], yes=True, shared_limits=False,
+        model="replay:said.jsonl", planner_model="openai:gpt-5-mini", joiner_model=None,
+    )  # fmt: skip
+    assert found == {
+        "tools": [str(tmp_path / "tools.py"), "package.module"], "yes": True,
+        "shared_limits": False,
+        "model": f"replay:{tmp_path / 'said.jsonl'}", "planner_model": "openai:gpt-5-mini",
+    }  # fmt: skip

@@ -95,8 +95,14 @@ def caller_of(
 ) -> dict[str, Any]:
     """What `heddle resume` needs to know of this command line, wherever it is called."""
     tools = [os.path.abspath(spec) if os.path.isfile(spec) else spec for spec in tool_specs]
-    named = {name: model for name, model in models.items() if model}
+    named = {name: _anywhere(model) for name, model in models.items() if model}
     return {"tools": tools, "yes": yes, "shared_limits": shared_limits, **named}
+
+
+def _anywhere(model: str) -> str:
+    """A model's name that means the same in any folder."""
+    provider, _, file = model.partition(":")
+    return f"replay:{os.path.abspath(file)}" if provider == "replay" and file else model
 
 
 _PLACES = ("journal-unwritable", "journal-full", "journal-locked", "journal-lost")
