@@ -89,6 +89,20 @@ def test_the_file_of_a_later_version_is_refused(store: SQLiteStore) -> None:
     run(SQLiteStore(store.path), lambda store: refused("journal-newer", store.run("r")))
 
 
+def test_a_store_that_was_closed_is_opened_again_when_it_is_used(tmp_path: Path) -> None:
+    async def main() -> None:
+        store = SQLiteStore(tmp_path / "j.db")
+        for run in ("a", "b"):
+            await store.create(run, "", "me", 30)
+            async with asyncio.timeout(10):
+                await store.aclose()
+                await store.aclose()
+        assert len(await store.runs()) == 2
+        await store.aclose()
+
+    asyncio.run(main())
+
+
 def test_a_file_that_is_deleted_during_the_run_stops_it(store: SQLiteStore) -> None:
     async def test(store: SQLiteStore) -> None:
         lease = await created(store)

@@ -144,6 +144,7 @@ class SQLiteStore:
         """See Store."""
         await self._thread.run(self._close)
         self._thread.shutdown()
+        self._thread = Threads(1)  # whoever uses the store again opens it again
 
     # -- in the thread: changes --------------------------------------------------------------
 
