@@ -33,6 +33,14 @@ def fail(breaker: Breaker, times: int, now: float = 0.0) -> None:
 # -- the state -----------------------------------------------------------------------------------
 
 
+def test_a_tally_that_nobody_asks_forgets_all_the_same() -> None:
+    tally = Tally(30)
+    for second in range(10_000):
+        tally.add(float(second))
+    assert len(tally._by_second) == 30
+    assert tally.counts(9_999.5) == (30, 0)
+
+
 def test_five_failures_in_a_row_open_it_for_five_seconds() -> None:
     breaker = Breaker()
     fail(breaker, 4)

@@ -31,6 +31,7 @@ class Tally:
         """Something has happened."""
         second = int(now)
         if not self._by_second or self._by_second[-1][0] != second:
+            self._forget(second)  # nobody may ask for long
             self._by_second.append([second, 0, 0])
         self._by_second[-1][1] += 1
         self._by_second[-1][2] += faulty
@@ -39,12 +40,16 @@ class Tally:
 
     def counts(self, now: float) -> tuple[int, int]:
         """All, and the faults among them."""
-        oldest = int(now) - self._seconds + 1
+        self._forget(int(now))
+        return self._all, self._faulty
+
+    def _forget(self, second: int) -> None:
+        """Leave out what is too long ago in that second."""
+        oldest = second - self._seconds + 1
         while self._by_second and self._by_second[0][0] < oldest:
             _, count, faulty = self._by_second.popleft()
             self._all -= count
             self._faulty -= faulty
-        return self._all, self._faulty
 
     def clear(self) -> None:
         """Nothing has happened."""
