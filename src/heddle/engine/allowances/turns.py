@@ -109,7 +109,10 @@ class Turns:
 
     def went(self, run: Hashable, weight: float) -> None:
         """A call of a run begins, whether it has waited or not."""
-        self._tags[run] = max(self._tags.get(run, 0.0), self._time) + 1.0 / weight
+        start = max(self._tags.get(run, 0.0), self._time)
+        self._tags[run] = start + 1.0 / weight
+        if not self._waiting:  # what nobody wanted puts nobody back
+            self._time = start
         if len(self._tags) > 64 + 4 * len(self._waiting):
             self._forget()
 

@@ -72,7 +72,16 @@ Place: TypeAlias = "tuple[str, int | None]"
 """A step's id, and the index of a map's element."""
 
 _EXCUSES: Final = frozenset(
-    ("deadline", "not-needed", "plan-unclean", "denied", "over-budget", "cancelled", "undecided")
+    (
+        "deadline",
+        "not-needed",
+        "plan-unclean",
+        "denied",
+        "over-budget",
+        "cancelled",
+        "undecided",
+        "repeats-unknown",
+    )
 )
 """Codes of endings that come from the run, and not from the plan."""
 

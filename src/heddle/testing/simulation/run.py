@@ -152,6 +152,8 @@ class _Simulation:
         finally:
             power = faults.fires("power-cut")
             self.disk.outlive(life, power=power)
+            if power:  # what was read may be undone, and be another the next time
+                self.reread.clear()
             self.leaked += life.leaked
             self.complaints += life.complaints
 
