@@ -55,8 +55,8 @@ def crashes(seed: int, depth: int) -> tuple[int, list[str], float]:
 
 
 def figures(*, short: bool, seed: int) -> Iterator[Figure]:
-    """50 plans and two deaths; short: 5 plans and one death."""
-    plans, depth = (5, 1) if short else (50, 2)
+    """70 plans and two deaths, some 7 minutes of one core; short: 5 plans and one death."""
+    plans, depth = (5, 1) if short else (70, 2)
     seeds = small_plans(plans, seed)
     schedules, cpu_s = 0, 0.0
     broken: list[str] = []

@@ -1,6 +1,6 @@
 """Seeds: random plans, random faults, random deaths; every promise is checked after each.
 
-A seed is 10 ms and more of one core, so that 200,000 of them are an hour and more.
+A seed is some 55 ms of one core, so that 200,000 of them are three hours.
 """
 
 from __future__ import annotations

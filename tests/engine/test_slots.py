@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from rig import Functions, Loom, peak
 
+from heddle.engine.allowances.turns import Turns, Waiter
 from heddle.engine.allowances.window import TRAVEL_S
 from heddle.engine.breaker import BreakerSlots
+from heddle.engine.costs import ONE
 from heddle.engine.events import StepStarted
 from heddle.engine.slots import Cost, LocalSlots, Outcome, RunSlots
 from heddle.plan.ir import Step
@@ -492,3 +494,15 @@ def test_a_wish_for_years_is_tried_again_within_the_hour() -> None:
         assert 3_600 <= asyncio.get_running_loop().time() <= 3_700
 
     run_virtual(main())
+
+
+def test_runs_that_nobody_waited_for_are_neither_put_back_nor_remembered() -> None:
+    turns = Turns()
+    for run in range(1_000):
+        for _ in range(40):
+            turns.went(run, 1.0)
+    assert len(turns._tags) <= 65
+    for run in (999, 1_000):  # one that was alone until now, and a new one
+        turns.add(run, Waiter(lambda: True, ONE))
+    turns.went(1_000, 1.0)
+    assert turns._tags[1_000] == turns._tags[999]
