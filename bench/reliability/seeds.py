@@ -28,6 +28,8 @@ class Tally:
     """What came of some seeds.
 
     Attributes:
+        agents: seeds in which an agent ran, whose model wrote the plans.
+        steps: of the plans of all others.
         faulty: seeds in which a fault fired.
         statuses: of the runs.
         states: pairs of a step's status and code that came about.
@@ -36,6 +38,7 @@ class Tally:
     """
 
     seeds: int = 0
+    agents: int = 0
     steps: int = 0
     calls: int = 0
     lives: int = 0
@@ -49,6 +52,7 @@ class Tally:
     def add(self, other: Tally) -> None:
         """Take in what came of others."""
         self.seeds += other.seeds
+        self.agents += other.agents
         self.steps += other.steps
         self.calls += other.calls
         self.lives += other.lives
@@ -67,7 +71,8 @@ def seeds(chosen: Iterable[int]) -> Tally:
     for seed in chosen:
         outcome = simulate(seed)
         tally.seeds += 1
-        tally.steps += outcome.steps
+        tally.agents += bool(outcome.strategy)
+        tally.steps += 0 if outcome.strategy else outcome.steps
         tally.calls += outcome.calls
         tally.lives += outcome.lives
         tally.faulty += bool(outcome.fired)
@@ -95,7 +100,9 @@ def figures(*, short: bool, seed: int) -> Iterator[Figure]:
     tally = campaign(count, seed)
     yield Figure("violations", len(tally.broken), 0, of=tally.seeds, detail=tally.broken[:20])
     yield Figure("seeds", tally.seeds, None if short else 200_000, at_least=True)
-    yield Figure("steps of a plan, mean", tally.steps / tally.seeds, 20, at_least=True)
+    yield Figure("agents among them", tally.agents)
+    plans = tally.seeds - tally.agents
+    yield Figure("steps of a plan, mean", tally.steps / plans, 20, at_least=True)
     yield Figure("calls of a run, mean", tally.calls / tally.seeds)
     yield Figure("lives of a run, mean", tally.lives / tally.seeds)
     share = 100 * tally.faulty / tally.seeds

@@ -52,7 +52,8 @@ class Outcome:
         violations: the promises that were broken; [] as it should be.
         fired: the faults that happened, as (kind, number of the point).
         lives: how often the program was started.
-        steps: steps of the plan.
+        strategy: of an agent; "" for a run of a plan.
+        steps: steps of the plan, or of all that an agent's model wrote.
         calls: calls of tools, over all lives.
         status: of the run.
         states: the pairs of a step's status and code that came about.
@@ -63,6 +64,7 @@ class Outcome:
     violations: list[Violation]
     fired: list[tuple[str, int]]
     lives: int
+    strategy: str
     steps: int
     calls: int
     status: str
@@ -275,6 +277,7 @@ class _Simulation:
             violations=[*self.found, *broken],
             fired=list(getattr(self.faults, "fired", ())),
             lives=len(self.known),
+            strategy=scenario.strategy,
             steps=len(scenario.plan.steps) or len(evidence.steps),
             calls=len(self.outside.calls),
             status=result.status if result is not None else "",
