@@ -61,7 +61,7 @@ def test_what_is_said_has_no_password_and_no_traceback(postgres, heddle):
     secret = "s3same"
     for place, says in (
         (postgres.dsn(password=secret), "password authentication failed"),
-        (postgres.dsn("nowhere"), 'database "nowhere" does not exist'),
+        (postgres.dsn("nowhere"), "there is no such database"),
         (f"postgresql://me:{secret}@127.0.0.1:1/runs", "no connection to the server"),
         (f"postgresql://me:{secret}@no-such-host.invalid/runs", "no connection to the server"),
         (f"postgresql://me:{secret}/x@h:1/runs", "not a URL"),
