@@ -436,7 +436,7 @@ def test_a_database_that_is_not_there_is_named(postgres):
     async def main():
         async with opened(postgres.dsn("nowhere")) as store:
             error = await refused(store.runs(), "journal-unwritable")
-            assert '"nowhere" does not exist' in no_secret(error, postgres.password)
+            assert "nowhere: there is no such database" in no_secret(error, postgres.password)
 
     run(main)
 

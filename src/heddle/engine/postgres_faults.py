@@ -95,7 +95,7 @@ _FAULTS = (
         AWAY,
         "journal-lost",
         "there is no connection to the server: {error}",
-        "check host, port and whether the server runs",
+        "check host, port and whether the server runs; what was kept of runs can be resumed",
     ),
     _Fault(
         (asyncpg.PostgresError,),
