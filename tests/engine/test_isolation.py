@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -246,11 +247,12 @@ def where() -> int:
 """
 
 
-def test_it_works_from_a_tools_file(tmp_path: Path) -> None:
+def test_it_works_from_a_tools_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from heddle.tools.loading import load_tools
 
-    (tmp_path / "mine.py").write_text(TOOLS)
-    found = load_tools(str(tmp_path / "mine.py"))
+    monkeypatch.setattr(sys, "path", sys.path.copy())  # the file's folder is added to it
+    (tmp_path / "kept_apart.py").write_text(TOOLS)
+    found = load_tools(str(tmp_path / "kept_apart.py"))
     result = heddle.execute_sync(Plan([Step("1", "where")]), found)
     assert isinstance(result.answer, int)
     assert result.answer != os.getpid()
