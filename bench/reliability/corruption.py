@@ -88,7 +88,7 @@ async def _outcome(store: Store, prefixes: tuple[int, ...] = ()) -> str:
         events = [event_of(entry) async for page in read(store, RUN) for entry in page.entries]
     except JournalError:
         return "refused"
-    except Exception:
+    except Exception:  # anything but a refusal is what is looked for
         return "crashed"
     if events == EVENTS and state == STATE:
         return "read as written"

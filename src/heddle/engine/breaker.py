@@ -22,11 +22,11 @@ Source: M. Nygard, Release It!, 2nd edition, chapter 5.
 from __future__ import annotations
 
 import asyncio
-import functools
 from collections import deque
 from math import log2
 from typing import TYPE_CHECKING, Any, Final
 
+from heddle.engine.acquiring import acquired
 from heddle.engine.alarm import Alarm
 from heddle.engine.costs import DROPPED, ONE
 from heddle.engine.retrying import RetryBudget
@@ -263,22 +263,15 @@ class BreakerSlots:
         Raises:
             HeddleError: there are none any more.
         """
-        while (lease := self.try_acquire(provider, cost)) is None:
-            if self._failure is not None:
+
+        def take() -> Lease | None:
+            lease = self.try_acquire(provider, cost)
+            if lease is None and self._failure is not None:
                 raise self._failure
-            free: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self.when_free(provider, functools.partial(_resolve, free), cost)
-            try:
-                await free
-            except asyncio.CancelledError:
-                if free.done() and not free.cancelled():
-                    self.pass_on(provider)
-                raise
-        return lease
+            return lease
 
-
-def _resolve(future: asyncio.Future[None]) -> bool:
-    if future.done():
-        return False
-    future.set_result(None)
-    return True
+        return await acquired(
+            take,
+            lambda wake: self.when_free(provider, wake, cost),
+            lambda: self.pass_on(provider),
+        )

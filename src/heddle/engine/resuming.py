@@ -156,7 +156,7 @@ async def go_on(
             workshop = wire(past, log)
             _refuse_others(created, past, workshop, changes=changes)
             open_again = _reopen(past, workshop, places)
-        except BaseException:
+        except BaseException:  # no lease is left taken; raised again
             await store.release(lease)
             raise
         if past.state.finished is not None and not open_again:

@@ -15,6 +15,7 @@ from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from heddle.engine.acquiring import acquired
 from heddle.engine.alarm import Alarm
 from heddle.engine.allowances.allowance import Bounds
 from heddle.engine.allowances.sharing import PERMIT_S, Permits, Refusal, Report, exchange
@@ -22,7 +23,7 @@ from heddle.engine.allowances.turns import Turns, Waiter
 from heddle.engine.breaker import Breakers
 from heddle.engine.costs import DROPPED, ONE, Cost, Outcome
 from heddle.engine.journal.owners import dead, this_process
-from heddle.engine.slots import RunSlots, resolve
+from heddle.engine.slots import RunSlots
 from heddle.errors import ConfigError
 from heddle.plan.limits import bound_name
 
@@ -97,16 +98,11 @@ class SharedSlots:
         Raises:
             ConfigError: the store cannot be used.
         """
-        while (lease := self.try_acquire(provider, cost, run, weight)) is None:
-            free: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self.when_free(provider, functools.partial(resolve, free), cost, run)
-            try:
-                await free
-            except asyncio.CancelledError:
-                if free.done() and not free.cancelled():
-                    self.pass_on(provider, run)
-                raise
-        return lease
+        return await acquired(
+            lambda: self.try_acquire(provider, cost, run, weight),
+            lambda wake: self.when_free(provider, wake, cost, run),
+            lambda: self.pass_on(provider, run),
+        )
 
     def heard(self, provider: str, quota: Quota) -> None:
         """A provider has said what its limits are; the others learn it with the next exchange."""

@@ -17,6 +17,7 @@ import functools
 import random
 from typing import TYPE_CHECKING, Protocol
 
+from heddle.engine.acquiring import acquired
 from heddle.engine.alarm import Alarm
 from heddle.engine.allowances.allowance import Allowance, Bounds
 from heddle.engine.allowances.turns import Turns, Waiter
@@ -40,7 +41,6 @@ __all__ = [
     "Outcome",
     "RunSlots",
     "Slots",
-    "resolve",
 ]
 
 _SOON_S = 0.001
@@ -227,16 +227,11 @@ class LocalSlots:
         self, provider: str, cost: Cost = ONE, run: Hashable = None, weight: float = 1.0
     ) -> Lease:
         """Take a slot; first come, first served among callers of this method."""
-        while (lease := self.try_acquire(provider, cost, run, weight)) is None:
-            free: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self.when_free(provider, functools.partial(resolve, free), cost, run)
-            try:
-                await free
-            except asyncio.CancelledError:
-                if free.done() and not free.cancelled():
-                    self.pass_on(provider, run)
-                raise
-        return lease
+        return await acquired(
+            lambda: self.try_acquire(provider, cost, run, weight),
+            lambda wake: self.when_free(provider, wake, cost, run),
+            lambda: self.pass_on(provider, run),
+        )
 
     # -- waiting --------------------------------------------------------------------------------
 
@@ -344,14 +339,6 @@ class RunSlots:
     async def acquire(self, provider: str, cost: Cost = ONE) -> Lease:
         """Take a slot, after waiting for one if there is none."""
         return await self._slots.acquire(provider, cost, self, self._weight)
-
-
-def resolve(future: asyncio.Future[None]) -> bool:
-    """Wake whoever waits for a future; whether anybody still does."""
-    if future.done():
-        return False
-    future.set_result(None)
-    return True
 
 
 class _Free:

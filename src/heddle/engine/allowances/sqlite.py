@@ -101,7 +101,7 @@ class SQLiteAllowances:
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = OFF")
             db.execute(_TABLE)
-        except BaseException:
+        except BaseException:  # no connection is left open; raised again
             db.close()
             raise
         self._db, self._file = db, _identity(self.path)

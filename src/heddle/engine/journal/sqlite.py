@@ -293,7 +293,7 @@ class SQLiteStore:
             try:
                 yield db
                 db.execute("COMMIT")
-            except BaseException:
+            except BaseException:  # no change is left half made; raised again
                 if db.in_transaction:
                     db.execute("ROLLBACK")
                 raise
@@ -336,7 +336,7 @@ class SQLiteStore:
         made = _make_private(self.path)
         try:
             return self._connected()
-        except BaseException:
+        except BaseException:  # no empty file is left behind; raised again
             if made and not self.path.stat().st_size:  # else it would pass for one that was lost
                 self.path.unlink()
             raise
@@ -350,7 +350,7 @@ class SQLiteStore:
             db.execute("PRAGMA wal_autocheckpoint = 0")
             db.execute("PRAGMA cell_size_check = ON")
             self._prepare(db)
-        except BaseException:
+        except BaseException:  # no connection is left open; raised again
             db.close()
             raise
         return db

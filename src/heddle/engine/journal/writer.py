@@ -182,7 +182,7 @@ class Journal:
             await self._append()
             while self._waiting or self._hurried:
                 await self._append()
-        except Exception as error:
+        except Exception as error:  # whatever a store raises, nothing more is kept
             self._stop(error)
         self._flushing = None
         if self.error is None:
@@ -266,7 +266,7 @@ class Journal:
             await asyncio.sleep(LEASE_S / 3)
             try:
                 await self._store.renew(self.lease, LEASE_S)
-            except Exception as error:
+            except Exception as error:  # whatever a store raises, the lease is lost
                 self._stop(error)
 
 

@@ -148,7 +148,7 @@ class _Simulation:
             return None
         except (JournalError, asyncio.CancelledError):
             return None
-        except Exception as error:
+        except Exception as error:  # whatever breaks a life is a finding
             self.found.append(Violation("I10", f"life {number} broke: {error!r:.300}"))
             return None
         finally:
