@@ -17,6 +17,7 @@ from heddle.engine.journal.owners import this_process
 from heddle.engine.journal.sqlite import SQLiteStore
 from heddle.engine.journal.writer import LEASE_S, Journal
 from heddle.engine.log import EventLog
+from heddle.engine.parts import Terms
 from heddle.engine.scheduler import Scheduler
 from heddle.plan.limits import Limits
 from heddle.plan.spec import ToolSpec
@@ -46,7 +47,7 @@ async def run_heddle(plan: list[Step], log: EventLog | None = None) -> tuple[Sch
     log = log or EventLog()
     executor = LocalExecutor({"noop": _NOOP})
     limits = Limits(concurrency=CAP, step_timeout_s=120.0)
-    scheduler = Scheduler({"noop": _NOOP.spec}, executor, log, limits=limits)
+    scheduler = Scheduler({"noop": _NOOP.spec}, executor, log, Terms(limits=limits))
     for step in plan:
         scheduler.add(step)
     scheduler.rank()

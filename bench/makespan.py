@@ -10,6 +10,7 @@ from bench.shapes import Parents, durations
 from heddle.engine.estimates import Estimates
 from heddle.engine.executor import LocalExecutor
 from heddle.engine.log import EventLog
+from heddle.engine.parts import Terms
 from heddle.engine.scheduler import Scheduler
 from heddle.plan.ir import Ref, Step
 from heddle.plan.limits import Limits
@@ -48,8 +49,7 @@ async def _heddle(
         {name: tool.spec for name, tool in box.items()},
         LocalExecutor(box),
         log,
-        limits=Limits(concurrency=cap),
-        estimates=estimates,
+        Terms(limits=Limits(concurrency=cap), estimates=estimates),
     )
     for i, needs in enumerate(parents):
         after = [Ref(str(parent)) for parent in needs]

@@ -14,6 +14,7 @@ from bench.reliability.figure import Figure
 from heddle.engine.estimates import Estimates
 from heddle.engine.events import HedgeStarted, StepStarted
 from heddle.engine.log import EventLog
+from heddle.engine.parts import Terms
 from heddle.engine.scheduler import Scheduler
 from heddle.plan.ir import Step
 from heddle.plan.limits import Limits
@@ -80,7 +81,7 @@ async def _fan_out(servers: _Servers, estimates: Estimates, *, copies: bool) -> 
     log = EventLog()
     limits = Limits(hedging=copies, concurrency=2 * _WIDTH)
     spec = ToolSpec("read", effect="read", fuse=False)
-    scheduler = Scheduler({"read": spec}, servers, log, limits=limits, estimates=estimates)
+    scheduler = Scheduler({"read": spec}, servers, log, Terms(limits=limits, estimates=estimates))
     began = log.now()
     for number in range(_WIDTH):
         scheduler.add(Step(str(number), "read"))

@@ -15,6 +15,7 @@ from heddle.engine.events import (
     StepStarted,
 )
 from heddle.engine.log import EventLog
+from heddle.engine.parts import Terms
 from heddle.engine.scheduler import Scheduler
 from heddle.engine.state import RunState, fold
 from heddle.plan.spec import ToolSpec
@@ -63,7 +64,7 @@ class Loom:
         known = {name: ToolSpec(name, effect="pure", fuse=False) for name in functions or {}}
         self.log = log or EventLog()
         self.specs = {**known, **{spec.name: spec for spec in specs}}
-        self.scheduler = Scheduler(self.specs, executor, self.log, **options)
+        self.scheduler = Scheduler(self.specs, executor, self.log, Terms(**options))
         self.added = 0
         if released:
             self.scheduler.release(origins)

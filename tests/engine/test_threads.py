@@ -160,6 +160,7 @@ HANGS = """
 import asyncio, threading
 from heddle.engine.executor import LocalExecutor
 from heddle.engine.log import EventLog
+from heddle.engine.parts import Terms
 from heddle.engine.scheduler import Scheduler
 from heddle.plan.ir import Step
 from heddle.plan.limits import Limits
@@ -173,7 +174,7 @@ def hang() -> int:
 async def main():
     executor = LocalExecutor({"hang": hang})
     limits = Limits(grace_s=0.05)
-    scheduler = Scheduler({"hang": hang.spec}, executor, EventLog(), limits=limits)
+    scheduler = Scheduler({"hang": hang.spec}, executor, EventLog(), Terms(limits=limits))
     scheduler.add(Step("1", "hang", timeout_s=0.05))
     await scheduler.wait()
     await scheduler.close()

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from heddle.engine.batches import Batch, Batches
 from heddle.engine.calls import CurrentCall, calling
-from heddle.engine.deadlines import Deadlines
 from heddle.engine.endings import UNCALLED, ending_of
 from heddle.engine.events import STARTED, CallAbandoned, EffectOrigin, LateResult, StepIntent
 from heddle.plan.canonical import hash_of
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
 
     from heddle.engine.admission import Admission
     from heddle.engine.budget import Reservation
+    from heddle.engine.deadlines import Deadlines
     from heddle.engine.events import Status
     from heddle.engine.executor import Executor
     from heddle.engine.hedging import Hedging
@@ -54,15 +54,28 @@ _TURN = 64
 class Attempts:
     """The calls of one run that are in flight.
 
+    Args:
+        specs: the tools.
+        executor: calls them.
+        log: takes the events.
+        limits: bounds on concurrency and time.
+        queue: gives ready steps with their slots.
+        lookup: fills their arguments.
+        sharing: learns when the world may have changed.
+        outcomes: takes what came of attempts.
+        deadlines: the run's; `close` closes them.
+        left_s: seconds that a step has left of its time for all attempts; asked if there is such.
+        admission: books what calls take; None where nothing bounds it.
+        run_id: the run's id, for the origin of effects.
+
     Attributes:
         in_flight: steps that hold a slot of the run, those included whose tool ignores that
             nobody waits for it any more.
         peak: the most that were in flight at once.
         calls: attempts that have begun.
         deadlines: the run's deadlines.
-        left_s: seconds that a step has left of its time for all attempts; asked if there is such.
+        admission: what books calls.
         lease: the token of the run's lease, which effects carry.
-        admission: books what calls take; None where nothing bounds it.
         hedging: makes copies of calls that take long; None where nobody asked for them.
         spare: called when every ready step that finds a slot has one, while `speculating`.
     """
@@ -77,21 +90,24 @@ class Attempts:
         lookup: Lookup,
         sharing: Sharing,
         outcomes: Outcomes,
-        run_id: str = "",
+        deadlines: Deadlines,
+        left_s: Callable[[Node, float], float],
+        admission: Admission | None,
+        run_id: str,
     ) -> None:
         self.in_flight = 0
         self.peak = 0
         self.calls = 0
         self.hedging: Hedging | None = None
         self.spare: Callable[[], None] | None = None
-        self.left_s: Callable[[Node, float], float] = lambda node, now: math.inf
         self.speculating = False
         self.lease = 0
-        self.admission: Admission | None = None
-        self.deadlines = Deadlines(log.now)
+        self.admission = admission
+        self.deadlines = deadlines
+        self._left_s = left_s
         self._call = executor.call
         self._call_many: CallMany | None = getattr(executor, "call_many", None)
-        self.batches = Batches(queue, self.pump_soon)
+        self.batches = Batches(queue, self.pump_soon, admission)
         self._taken: dict[Node, list[Node]] = {}  # by the first, until its worker begins
         self._together: dict[Node, Batch] = {}
         self._overdue: set[Node] = set()  # out of time, and their tools have not returned
@@ -267,7 +283,7 @@ class Attempts:
         self._log.emit((STARTED, started, node.id, node.attempt, node.element))
         seconds = step.timeout_s or self._timeouts[step.tool]
         if self._limits.step_total_s is not None:
-            seconds = min(seconds or math.inf, self.left_s(node, started))
+            seconds = min(seconds or math.inf, self._left_s(node, started))
         if seconds is not None:
             node.deadline = self.deadlines.add(started + seconds, self._expire, node)
         if self.hedging is not None:

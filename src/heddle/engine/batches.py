@@ -47,13 +47,13 @@ class Batches:
     Args:
         queue: takes those that have waited.
         wake: called when the queue has got some.
-
-    Attributes:
         admission: says what the run's budget can pay for; None where nothing bounds it.
     """
 
-    def __init__(self, queue: ReadyQueue, wake: Callable[[], None]) -> None:
-        self.admission: Admission | None = None
+    def __init__(
+        self, queue: ReadyQueue, wake: Callable[[], None], admission: Admission | None
+    ) -> None:
+        self._admission = admission
         self._queue = queue
         self._wake = wake
         self._loop = asyncio.get_running_loop()
@@ -94,7 +94,7 @@ class Batches:
         members = [first]
         while queued and len(members) < spec.max_batch:
             node = queued.popleft()  # type: ignore[union-attr]  # a tuple is empty
-            if node.status == "ready" and (self.admission is None or self.admission.take(node)):
+            if node.status == "ready" and (self._admission is None or self._admission.take(node)):
                 node.status = "running"
                 members.append(node)
         return members

@@ -14,8 +14,6 @@ from heddle.engine.fill import fresh
 from heddle.engine.repeats import REPEATS_UNKNOWN
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
     from heddle.engine.attempts import Attempts
     from heddle.engine.doubts import Doubts
     from heddle.engine.expansions import Expansions
@@ -42,21 +40,12 @@ class Beginnings:
         outcomes: ends what needs no call.
         repeats: finds effects of earlier rounds.
         expand: the spec of the tool that expands plans, if plans may call it.
-
-    Attributes:
-        attempts: makes the calls, and batches.
-        doubts: what the journal remembers; None for a new run.
-        guesses: what calls were begun for, on suspicion.
         expansions: runs plans that came out as results.
         speculation: holds calls that were begun on suspicion.
+        attempts: makes the calls, and batches.
         unserved: watches those who wait for slots.
+        doubts: what the journal remembers; None for a new run.
     """
-
-    attempts: Attempts
-    doubts: Doubts | None = None
-    expansions: Expansions
-    speculation: Speculation
-    unserved: Unserved
 
     def __init__(
         self,
@@ -66,6 +55,11 @@ class Beginnings:
         outcomes: Outcomes,
         repeats: Repeats,
         expand: ToolSpec | None,
+        expansions: Expansions,
+        speculation: Speculation,
+        attempts: Attempts,
+        unserved: Unserved,
+        doubts: Doubts | None,
     ) -> None:
         self._log = log
         self._queue = queue
@@ -73,22 +67,27 @@ class Beginnings:
         self._outcomes = outcomes
         self._repeats = repeats
         self._expand = expand
-        self.guesses: Collection[Node] = ()
+        self._expansions = expansions
+        self._speculation = speculation
+        self._guesses = speculation.guesses
+        self._attempts = attempts
+        self._unserved = unserved
+        self._doubts = doubts
 
     def begin(self, node: Node) -> None:
         """A ready step, or an element, makes its call as soon as it may."""
-        if self.doubts is not None and self.doubts.take(node):
+        if self._doubts is not None and self._doubts.take(node):
             return
         spec: ToolSpec = node.spec  # type: ignore[assignment]  # only steps become ready
         if node.gate.replan and spec.effectful and self._stood_in(node):
             return
         if spec is self._expand:
-            self.expansions.begin(node)
+            self._expansions.begin(node)
         elif spec.fuses and (leader := self._sharing.find(node)) is not None:
             self._share(node, leader)
-        elif self.guesses and node in self.guesses and self.speculation.adopt(node):
+        elif self._guesses and node in self._guesses and self._speculation.adopt(node):
             return
-        elif spec.max_batch > 1 or self.unserved.patience_s is not None:
+        elif spec.max_batch > 1 or self._unserved.patience_s is not None:
             self._line_up(node)
         else:
             self._queue.push(node)
@@ -96,13 +95,13 @@ class Beginnings:
     def go_on(self, node: Node) -> None:
         """The time has come for a further attempt of a step."""
         self._line_up(node)
-        self.attempts.pump()
+        self._attempts.pump()
 
     def _line_up(self, node: Node) -> None:
-        if self.unserved.patience_s is not None and not node.attempt:
-            self.unserved.lined_up(node, self.unserved.patience_s)
+        if self._unserved.patience_s is not None and not node.attempt:
+            self._unserved.lined_up(node, self._unserved.patience_s)
         if node.spec.max_batch > 1:  # type: ignore[union-attr]
-            self.attempts.batches.gather(node)
+            self._attempts.batches.gather(node)
         else:
             self._queue.push(node)
 

@@ -20,7 +20,8 @@ from heddle.errors import ModelError
 from heddle.tools.function import Metered
 
 if TYPE_CHECKING:
-    from heddle.engine.attempts import Attempts
+    from collections.abc import Callable
+
     from heddle.engine.events import Status
     from heddle.engine.log import EventLog
     from heddle.engine.map_run import Element
@@ -62,22 +63,30 @@ class Outcomes:
         log: takes the events.
         queue: learns how long calls take.
         sharing: remembers failures for equal calls.
+        retrying: says whether a step is tried again.
+        pump: called when a step that waited has ended outside of its turn: others may go.
 
     Attributes:
-        attempts: makes the calls.
-        maps: ends elements.
-        retrying: says whether a step is tried again.
+        maps: ends elements; made after this, and set then.
     """
 
-    attempts: Attempts
     maps: Maps
-    retrying: Retrying
 
-    def __init__(self, steps: Steps, log: EventLog, queue: ReadyQueue, sharing: Sharing) -> None:
+    def __init__(
+        self,
+        steps: Steps,
+        log: EventLog,
+        queue: ReadyQueue,
+        sharing: Sharing,
+        retrying: Retrying,
+        pump: Callable[[], None],
+    ) -> None:
         self._steps = steps
         self._log = log
         self._queue = queue
         self._sharing = sharing
+        self._retrying = retrying
+        self._pump = pump
         self._late: list[tuple[Node, Any]] = []
         self.broken = steps.broken
 
@@ -85,8 +94,8 @@ class Outcomes:
 
     def succeeded(self, node: Node, value: Any, started: float) -> None:
         """The tool gave a value: the step is done."""
-        if node.attempt > 1 or self.retrying.timed:
-            self.retrying.forget(node)
+        if node.attempt > 1 or self._retrying.timed:
+            self._retrying.forget(node)
         if node.element is not None:
             self.maps.succeeded(cast("Element", node), value, started)
             return
@@ -113,7 +122,7 @@ class Outcomes:
             return
         fault = fault_of(error)
         code, message = said_of(error)
-        last = self.retrying.ends_as(node, fault, code, message, began_s)
+        last = self._retrying.ends_as(node, fault, code, message, began_s)
         if last is not None:
             self._failed_for_good(node, fault, last, message)
         if isinstance(error, ModelError) and error.usage is not None:  # it was paid for
@@ -144,12 +153,12 @@ class Outcomes:
 
     def expired(self, node: Node, code: str, message: str, began_s: float) -> bool:
         """An attempt ran out of time; whether another follows once its tool has returned."""
-        last = self.retrying.ends_as(node, TIMED_OUT, code, message, began_s, returned=False)
+        last = self._retrying.ends_as(node, TIMED_OUT, code, message, began_s, returned=False)
         return last is None
 
     def has_returned(self, node: Node) -> None:
         """The tool of an attempt that nobody waits for has returned."""
-        self.retrying.has_returned(node)
+        self._retrying.has_returned(node)
 
     def given_up(self, node: Node, status: Status, code: str, message: str) -> None:
         """A running step was ended from outside; a write whose tool was called is unknown."""
@@ -231,7 +240,7 @@ class Outcomes:
             self.maps.given_up(cast("Element", node), "skipped", code, message)
         else:
             self._steps.settle(Ending(node, "skipped", code, message))
-        self.attempts.pump()
+        self._pump()
 
     def unserved(self, node: Node, status: Status, code: str, message: str) -> None:
         """It waits for slots in vain."""
@@ -242,4 +251,4 @@ class Outcomes:
             self.maps.failed(cast("Element", node), code, message)
         else:
             self.maps.given_up(cast("Element", node), status, code, message)
-        self.attempts.pump()
+        self._pump()

@@ -41,15 +41,15 @@ class ReadyQueue:
         limits: bounds by tool.
         slots: allowances by provider.
         estimates: how long a tool is expected to take.
-        wake: called when a parked step may be taken now.
-
-    Attributes:
-        ready: the heap; for a quick look whether there is anything.
         followers: steps that wait for the call of another, which goes where they would.
-        gates: by tool, where its steps need a slot.
+        wake: called when a parked step may be taken now.
         hopeless: told of a step whose provider's breaker is open, and until when (loop time);
             whether waiting is of no use.
         admission: says what the run's budget can pay for; None where nothing bounds it.
+
+    Attributes:
+        ready: the heap; for a quick look whether there is anything.
+        gates: by tool, where its steps need a slot.
         called: gates that have opened for a step of this run, which has not tried them yet.
     """
 
@@ -60,12 +60,15 @@ class ReadyQueue:
         limits: Limits,
         slots: Slots,
         estimates: Estimates,
+        followers: Mapping[Node, list[Node]],
         wake: Callable[[], None],
+        hopeless: Callable[[Node, float], bool],
+        admission: Admission | None,
     ) -> None:
         self.ready: list[tuple[float, int, Node]] = []
-        self.followers: Mapping[Node, list[Node]] = {}
-        self.hopeless: Callable[[Node, float], bool] = lambda node, at: False
-        self.admission: Admission | None = None
+        self._followers = followers
+        self._hopeless = hopeless
+        self._admission = admission
         self.called: set[str] = set()
         self._nodes = nodes
         self._slots = BreakerSlots.before(slots)
@@ -104,7 +107,7 @@ class ReadyQueue:
 
     def take(self) -> Node | None:
         """The first ready step that finds its slots, with them; None if there is none."""
-        ready, admission = self.ready, self.admission
+        ready, admission = self.ready, self._admission
         while ready:
             node = heappop(ready)[2]
             if node.status != "ready" or (admission is not None and not admission.admits(node)):
@@ -132,7 +135,7 @@ class ReadyQueue:
                 self._park(node, gate)
                 for held in leases:
                     held.release(UNUSED)
-                if (at := self._opens_at(gate)) and self.hopeless(node, at):
+                if (at := self._opens_at(gate)) and self._hopeless(node, at):
                     self._give_up_hope(gate, at)
                 self._let_others(node.gates[place + 1 :])  # it may have been its turn there
                 return False
@@ -170,7 +173,7 @@ class ReadyQueue:
     def _give_up_hope(self, gate: str, opens_at: float) -> None:
         """A breaker stays open too long for one step, and for others that wait there."""
         parked = self._parked[gate]
-        given_up = {node for _, _, node in parked if self.hopeless(node, opens_at)}
+        given_up = {node for _, _, node in parked if self._hopeless(node, opens_at)}
         parked[:] = [entry for entry in parked if entry[2] not in given_up]
         heapify(parked)
         for other in {other for node in given_up for other in node.gates} - {gate}:
@@ -193,8 +196,8 @@ class ReadyQueue:
             if not self._unpark(gate):
                 slots, name = self._slots_of(gate)
                 slots.pass_on(name)
-        if self.admission is not None:
-            self.admission.free()
+        if self._admission is not None:
+            self._admission.free()
 
     def _park(self, node: Node, gate: str) -> None:
         if gate not in self._shut:
@@ -292,7 +295,7 @@ class ReadyQueue:
                 if dependent.rank > longest:
                     longest = dependent.rank
             node.rank = longest + self._ranked_at[tool]
-        for leader, followers in self.followers.items():
+        for leader, followers in self._followers.items():
             if leader.element is None:
                 leader.rank = max(leader.rank, *(node.rank for node in followers))
         for heap in (self.ready, *self._parked.values()):

@@ -12,7 +12,7 @@ State. Every step has a `Node` with a count of inputs it still waits for:
 
 This file counts inputs and ends steps. `queue` says which ready step goes next, `attempts` calls
 its tool, `outcomes` says what came of that, `retrying` has it called again, `lookup` fills its
-arguments, `maps` runs the elements of a map.
+arguments, `maps` runs the elements of a map; `parts` makes them all.
 
 Source: list scheduling by critical path (Coffman and Graham 1972); LLMCompiler's task fetching unit
 (SqueezeAILab/LLMCompiler, src/llm_compiler/task_fetching_unit.py) for dispatch while planning.
@@ -22,13 +22,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from heddle.engine.admission import Admission
-from heddle.engine.attempts import Attempts
-from heddle.engine.beginnings import Beginnings
-from heddle.engine.breaker import BreakerSlots
-from heddle.engine.doubts import Doubts
 from heddle.engine.elements import INTERRUPTED
-from heddle.engine.estimates import Estimates
 from heddle.engine.events import (
     ENDED,
     READY,
@@ -38,45 +32,28 @@ from heddle.engine.events import (
     StepResult,
     StepUnknown,
 )
-from heddle.engine.expansions import Expansions
 from heddle.engine.gate import Gate
-from heddle.engine.hedging import Hedging
-from heddle.engine.lookup import Lookup
 from heddle.engine.map_run import MapRun, follows, streams_over
-from heddle.engine.maps import Maps
 from heddle.engine.node import Ending, Node, edges, has_value, upstream
-from heddle.engine.outcomes import Outcomes
-from heddle.engine.queue import ReadyQueue
+from heddle.engine.parts import Parts, Terms
 from heddle.engine.recall import recall
-from heddle.engine.repeats import Repeats
 from heddle.engine.resources import Resources
-from heddle.engine.retrying import Retrying
-from heddle.engine.sharing import Sharing
-from heddle.engine.slots import LocalSlots
-from heddle.engine.speculation import Speculation
-from heddle.engine.unserved import Unserved
 from heddle.engine.waiters import Waiters
 from heddle.errors import ToolFailed
 from heddle.plan.ir import MISSING, Item
-from heddle.plan.limits import Limits
 from heddle.tools.builtin.expand import EXPAND_SPEC
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
-    from heddle.engine.admission import Asks
-    from heddle.engine.budget import Budget
     from heddle.engine.deadlines import Deadline
     from heddle.engine.events import Status
     from heddle.engine.executor import Executor
     from heddle.engine.expansions import Expand
     from heddle.engine.gate import Origins
     from heddle.engine.log import EventLog
-    from heddle.engine.past import Past, Place
-    from heddle.engine.slots import Slots
     from heddle.plan.ir import Step, Value, When
     from heddle.plan.spec import ToolSpec
-    from heddle.tools.probes import Resolution
 
 __all__ = ["Scheduler"]
 
@@ -88,16 +65,7 @@ class Scheduler:
         specs: the tools that steps may name.
         executor: calls them.
         log: takes the events.
-        limits: bounds on concurrency and time.
-        slots: allowances by provider, shared with other runs.
-        inputs: the caller's data, by name.
-        estimates: learned durations by tool, shared with other runs.
-        run_id: the run's id, for the origin of effects.
-        seed: of the waits before further attempts.
-        past: what the journal remembers, if the run is gone on with.
-        resolved: what a person says of writes whose outcome nobody saw.
-        budget: what the run may use up; None for no bound.
-        asks: of tools that ask models, which one and what, so that the budget can reckon it.
+        terms: on what terms the steps are run.
 
     Attributes:
         abandoned: after `close`, how many tools were left behind because they did not stop.
@@ -111,100 +79,40 @@ class Scheduler:
         specs: Mapping[str, ToolSpec],
         executor: Executor,
         log: EventLog,
-        *,
-        limits: Limits | None = None,
-        slots: Slots | None = None,
-        inputs: Mapping[str, Any] | None = None,
-        estimates: Estimates | None = None,
-        run_id: str = "",
-        seed: int = 0,
-        past: Past | None = None,
-        resolved: Mapping[Place, Resolution] | None = None,
-        budget: Budget | None = None,
-        asks: Asks | None = None,
+        terms: Terms | None = None,
     ) -> None:
-        self.limits = limits = limits or Limits()
+        terms = terms or Terms()
+        self.limits = terms.limits
+        self.abandoned = 0
         self._specs = specs
+        self._expand_spec = specs.get(EXPAND_SPEC.name)
         self._log = log
         self._now = log.now
-        self._run_id = run_id
-        self._past = past
+        self._past = terms.past
         self._nodes: dict[str, Node] = {}
         self._resources = Resources()
-        self._lookup = Lookup(self._nodes, inputs or {})
-        slots = BreakerSlots.before(slots or LocalSlots.of(limits, seed))
-        estimates = estimates or Estimates()
-        self._queue = ReadyQueue(self._nodes, specs, limits, slots, estimates, self._wake)
-        self._sharing = Sharing(self._lookup)
-        self._queue.followers = self._sharing.followers
-        self._outcomes = outcomes = Outcomes(self, log, self._queue, self._sharing)
-        self._beginnings = beginnings = Beginnings(
-            log, self._queue, self._sharing, outcomes, Repeats(self._nodes, log, self._lookup),
-            specs.get(EXPAND_SPEC.name),
-        )  # fmt: skip
-        self._begin = beginnings.begin
-        self._attempts = outcomes.attempts = beginnings.attempts = Attempts(
-            specs, executor, log, limits, self._queue, self._lookup, self._sharing, outcomes, run_id
-        )
-        if limits.hedging:
-            self._attempts.hedging = Hedging(
-                log, limits, self._queue, self._lookup, self._attempts, estimates, executor,
-                outcomes.succeeded,
-            )  # fmt: skip
-        self._retrying = outcomes.retrying = Retrying(
-            limits, log, self._attempts.deadlines, seed, beginnings.go_on, slots.budget
-        )
-        beginnings.unserved = self._unserved = Unserved(
-            log, self._attempts.deadlines, limits.queue_timeout_s, self._retrying.latest_s,
-            outcomes.unserved,
-        )  # fmt: skip
-        self._queue.hopeless = self._unserved.hopeless
-        self._attempts.left_s = self._retrying.left_s
-        beginnings.doubts = self._doubts = None if past is None else Doubts(
-            past, log, outcomes, self._begin_again, self._attempts,
-            getattr(executor, "probe", _no_probe), self._lookup.args_of, resolved or {},
-        )  # fmt: skip
-        self._maps = outcomes.maps = Maps(
-            self._nodes, log, self._lookup, self._queue, self._attempts, limits.concurrency,
-            beginnings, self, past,
-        )  # fmt: skip
-        beginnings.speculation = self._speculation = Speculation(
-            self._nodes, executor, log, limits, self._queue, self._lookup, self._sharing,
-            self._attempts, outcomes, run_id,
-        )  # fmt: skip
-        self._guesses = beginnings.guesses = self._speculation.guesses
         self._gate = Gate(self._resources)  # that of the round which arrives
-        beginnings.expansions = self._expansions = Expansions(
-            outcomes, log, self._lookup, self._attempts
-        )
-        self._expand_spec = specs.get(EXPAND_SPEC.name)
-        self._admission: Admission | None = None
-        if budget is not None:
-            self._admission = self._admitting(budget, asks or {})
+        self._waiters = Waiters(self._nodes)
+        self._awaited = self._waiters.some
         self._unfinished = 0
         self._endings: list[Ending] = []
         self._at = 0.0  # when what is happening now happened: one reading for all its events
-        self._waiters = Waiters(self._nodes)
-        self._awaited = self._waiters.some
         self._over: tuple[str, str] | None = None  # code and reason, once no step may start
-        self.abandoned = 0
-
-    def _wake(self) -> None:
-        self._attempts.pump_soon()
-
-    def _admitting(self, budget: Budget, asks: Asks) -> Admission:
-        """Let every call ask the run's budget first."""
-
-        def put_back(node: Node) -> None:
-            self._queue.push(node)
-            self._wake()
-
-        found = Admission(
-            budget, self.limits, self._lookup, asks, self._outcomes.over_budget, put_back
-        )
-        self._queue.admission = self._attempts.admission = found
-        self._attempts.batches.admission = found
-        return found
+        parts = Parts(self, self._nodes, specs, executor, log, terms)
+        self._lookup = parts.lookup
+        self._sharing = parts.sharing
+        self._admission = parts.admission
+        self._queue = parts.queue
+        self._retrying = parts.retrying
+        self._outcomes = parts.outcomes
+        self._attempts = parts.attempts
+        self._speculation = parts.speculation
+        self._guesses = parts.speculation.guesses
+        self._expansions = parts.expansions
+        self._doubts = parts.doubts
+        self._beginnings = parts.beginnings
+        self._begin = parts.beginnings.begin
+        self._maps = parts.maps
 
     # -- growing the plan ----------------------------------------------------------------------
 
@@ -425,8 +333,8 @@ class Scheduler:
         else:
             self._maps.open(node)
 
-    def _begin_again(self, node: Node) -> None:
-        """A write in doubt has not happened: it is as ready as ever, unless it is too late."""
+    def begin_again(self, node: Node) -> None:
+        """See `Owner`: the step is as ready as ever, unless it is too late."""
         if self._over is None:
             self._begin(node)
         else:
@@ -665,10 +573,6 @@ class Scheduler:
             ToolFailed: a path that leads nowhere.
         """
         return self._lookup.render(value)
-
-
-def _no_probe(tool: str, args: dict[str, Any]) -> None:
-    """An executor that cannot ask its tools."""
 
 
 def _told(node: Node, source: Node) -> bool:

@@ -26,6 +26,7 @@ from heddle.engine.executor import LocalExecutor
 from heddle.engine.expanding import Expander
 from heddle.engine.given import plain_inputs, refuse_used, sound_id
 from heddle.engine.log import EventLog
+from heddle.engine.parts import Terms
 from heddle.engine.purse import Purse
 from heddle.engine.reckoning import cut_replies_at, refuse_unpriced
 from heddle.engine.result import RunError, batched, result_of
@@ -166,16 +167,18 @@ class Workshop:
             self.specs,
             executor or self._own,  # type: ignore[arg-type]  # one of the two is there
             self.log,
-            limits=self.limits,
-            slots=self.slots,
-            inputs=self.inputs,
-            estimates=estimates,
-            run_id=self.run_id,
-            seed=self.seed,
-            past=past,
-            resolved=resolved,
-            budget=self.budget,
-            asks=asks,
+            Terms(
+                limits=self.limits,
+                slots=self.slots,
+                inputs=self.inputs,
+                estimates=estimates,
+                run_id=self.run_id,
+                seed=self.seed,
+                past=past,
+                resolved=resolved or {},
+                budget=self.budget,
+                asks=asks,
+            ),
         )
         self.scheduler.expand_with(Expander(self).expand)
         self.asker = Asker(
