@@ -1,0 +1,1 @@
+"""Mutation testing: whether the tests see small faults of the engine."""

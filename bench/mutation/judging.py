@@ -1,0 +1,142 @@
+"""What becomes of a mutant: the tests that can see it are run with it in place."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import resource
+import shutil
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bench.mutation.choosing import ROOT, Touched
+
+if TYPE_CHECKING:
+    from multiprocessing.process import BaseProcess
+    from pathlib import Path
+
+    from bench.mutation.mutants import Mutant
+
+BOUNDS_S = (15.0, 75.0)
+"""How many seconds of tests are run first, and how many in all if none of these fails."""
+MOST = 400
+"""How many tests are asked, at most."""
+STARTING_S = 10
+WALL_S = 300.0
+PYTEST = (
+    "-x", "-q", "-p", "no:cacheprovider", "-p", "no:langsmith_plugin", "--timeout=60",
+    "--no-header", "--tb=line", "-W", "ignore::pytest.PytestAssertRewriteWarning",
+)  # fmt: skip
+
+_WARM = multiprocessing.get_context("forkserver")
+_WARM.set_forkserver_preload(["pytest", "hypothesis", "pydantic", "httpx2", "asyncpg", "click"])
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of a mutant.
+
+    Attributes:
+        by: the test that killed it.
+        tests: how many tests could see it, and were asked.
+        seconds: how long that took.
+    """
+
+    key: str
+    module: str
+    line: int
+    operator: str
+    killed: bool
+    by: str
+    tests: int
+    seconds: float
+    change: str
+
+
+class Tree:
+    """A copy of the project that mutants are put into, one after the other."""
+
+    def __init__(self, folder: Path, touched: Touched) -> None:
+        self.folder = folder
+        self.touched = touched
+        folder.mkdir(parents=True)
+        for name in ("src", "tests", "bench", "docs", "scripts", "pyproject.toml", "README.md"):
+            source = ROOT / name
+            copy = shutil.copytree if source.is_dir() else shutil.copy
+            copy(source, folder / name)
+
+    def judge(self, mutant: Mutant) -> Verdict:
+        """Run the tests that can see the mutant, with it in place; none is enough to survive."""
+        tests = self.touched.tests(mutant.module, mutant.line)
+        path = self.folder / mutant.module
+        kept = path.read_text()
+        path.write_text(mutant.source)
+        began = time.monotonic()
+        try:
+            asked, by = self._killer(tests)
+        finally:
+            path.write_text(kept)
+        return Verdict(
+            mutant.key, mutant.module, mutant.line, mutant.operator, bool(by), by, asked,
+            round(time.monotonic() - began, 1), mutant.change,
+        )  # fmt: skip
+
+    def _killer(self, tests: list[str]) -> tuple[int, str]:
+        done = 0
+        sums = list(accumulate(self.touched.seconds[test] for test in tests[:MOST]))
+        for bound in BOUNDS_S:
+            end = sum(each <= bound for each in sums)
+            if end > done:
+                by = self._run(tests[done:end], sums[end - 1])
+                done = end
+                if by:
+                    return done, by
+        return done, ""
+
+    def _run(self, tests: list[str], usual_s: float) -> str:
+        """The test that failed, or how else they ended; nothing if all passed.
+
+        They have three times the processor's time that they took when they were followed, and what
+        pytest needs to begin: the machine may be busy, so the wall's time says little.
+        """
+        said = self.folder / "said.txt"
+        allowed_s = int(3 * usual_s + STARTING_S)
+        process = _WARM.Process(target=_tests, args=(self.folder, said, tests, allowed_s))
+        process.start()
+        process.join(WALL_S)
+        late = process.is_alive()
+        _end(process)
+        if process.exitcode == 0:
+            return ""
+        if late or process.exitcode == -signal.SIGKILL:
+            return "out of time"
+        rows = said.read_text(errors="replace").splitlines()
+        failed = [row for row in rows if row.startswith(("FAILED", "ERROR"))]
+        return failed[0][:160] if failed else f"exit {process.exitcode}"
+
+
+def _tests(folder: Path, said: Path, tests: list[str], allowed_s: int) -> None:
+    """Run pytest in this process, which was forked with everything imported but heddle."""
+    os.setsid()
+    resource.setrlimit(resource.RLIMIT_CPU, (allowed_s, allowed_s))
+    os.chdir(folder)
+    sys.path[:0] = [str(folder / "src"), str(folder)]
+    os.environ.update(PYTHONPATH=str(folder / "src"), PYTHONDONTWRITEBYTECODE="1")
+    sys.dont_write_bytecode = True
+    os.dup2(os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 1)
+    os.dup2(1, 2)
+    sys.exit(int(pytest.main([*PYTEST, *tests])))
+
+
+def _end(process: BaseProcess) -> None:
+    """End what it started too, such as a database."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.join()

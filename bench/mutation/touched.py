@@ -1,0 +1,60 @@
+"""Which test runs which line, and for how long: a plugin of pytest, for `bench.mutation`.
+
+It follows the engine's lines with coverage (maintained, Apache-2.0; cheap, and keeps apart what
+each test runs) and writes one JSON file, named by `HEDDLE_TOUCHED`:
+`{"seconds": {test: s}, "lines": {module: {line: [test, …]}}}`. Lines that only an import runs are
+no test's. A test that does not pass is left out: it cannot tell anything.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import coverage
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+_watch = coverage.Coverage(data_file=None, include=[str(ROOT / "src/heddle/engine/*")])
+_seconds: dict[str, float] = {}
+_silent: set[str] = {""}
+
+
+def pytest_configure() -> None:
+    """Begin before any test is imported."""
+    _watch.start()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Any:
+    """What runs from here on is this test's."""
+    _watch.switch_context(item.nodeid)
+    try:
+        return (yield)
+    finally:
+        _watch.switch_context("")
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """The call alone: what fixtures cost is paid once for all."""
+    if report.when == "call":
+        _seconds[report.nodeid] = round(report.duration, 3)
+    if not report.passed:
+        _silent.add(report.nodeid)
+
+
+def pytest_unconfigure() -> None:
+    """Write down what was seen."""
+    _watch.stop()
+    data = _watch.get_data()
+    lines = {
+        str(Path(file).relative_to(ROOT)): {
+            line: sorted(set(tests) - _silent)
+            for line, tests in sorted(data.contexts_by_lineno(file).items())
+        }
+        for file in sorted(data.measured_files())
+    }
+    seconds = {test: s for test, s in _seconds.items() if test not in _silent}
+    Path(os.environ["HEDDLE_TOUCHED"]).write_text(json.dumps({"seconds": seconds, "lines": lines}))
