@@ -36,7 +36,9 @@ PYTEST = (
 )  # fmt: skip
 
 _WARM = multiprocessing.get_context("forkserver")
-_WARM.set_forkserver_preload(["pytest", "hypothesis", "pydantic", "httpx2", "asyncpg", "click"])
+_WARM.set_forkserver_preload(
+    ["bench.mutation.judging", "cosmic_ray.plugins", "hypothesis", "pydantic", "httpx2", "asyncpg"]
+)
 
 
 @dataclass(frozen=True)
