@@ -328,6 +328,49 @@ def test_a_write_that_is_unknown_is_not_repeated_by_a_replan() -> None:
     assert (result.status, result.steps[1].error.code) == ("unresolved", "repeats-unknown")
 
 
+@pytest.mark.parametrize(
+    ("says", "late", "second"),
+    [
+        (heddle.Failed("nobody saw it"), False, ("failed", "resolved-failed")),
+        (heddle.Failed("nobody saw it"), True, ("done", "x")),
+        (None, True, ("done", "x")),
+    ],
+)
+def test_neither_is_one_that_its_policy_counts_as_failed_or_whose_answer_comes_late(
+    says: Any, late: bool, second: tuple[str, str]
+) -> None:
+    sent: list[str] = []
+
+    @heddle.tool(effect="write", timeout_s=1, on_unknown=says)
+    async def send(text: str) -> str:
+        sent.append(text)
+        if not late:
+            raise ConnectionResetError
+        try:
+            await asyncio.sleep(2)
+        except asyncio.CancelledError:
+            await asyncio.sleep(1)
+        return text
+
+    @heddle.tool(effect="read")
+    async def look(text: str) -> str:
+        await asyncio.sleep(9)
+        return text
+
+    replies = {
+        ("planner", 1): '1. send("x")\n2. look("a")\n3. join()',
+        ("planner", 2): '4. send("x")\n5. join()',
+        ("joiner", 1): REPLAN,
+        ("joiner", 2): FINISH,
+    }
+    agent = heddle.Agent(ScriptedModel(replies), [send, look], strategy="llmcompiler")
+    result = run_virtual(agent.run("what?"))
+    assert sent == ["x"]
+    step = result.steps[2]
+    assert (step.status, step.error.code if step.error else step.value) == second
+    assert result.status != "unresolved"
+
+
 def round_of(id: str) -> int:
     round, dot, _ = id.partition(".")
     return int(round) if dot else 1

@@ -109,6 +109,27 @@ def test_tools_as_json(heddle: Heddle, capfd: pytest.CaptureFixture[str]) -> Non
     assert found["price"]["parameters"]["properties"]["ticker"] == {"type": "string"}
 
 
+def test_tools_says_what_a_write_counts_as_whose_outcome_nobody_knows(
+    heddle: Heddle, capfd: pytest.CaptureFixture[str]
+) -> None:
+    heddle.write(
+        "posting.py",
+        "import heddle\n"
+        '@heddle.tool(effect="write", on_unknown=heddle.Failed("not seen"))\n'
+        'def post(what: str) -> str: "Post it."\n'
+        '@heddle.tool(effect="write", on_unknown=heddle.Done({"id": 0}))\n'
+        'def note(what: str) -> dict: "Note it."\n',
+    )
+    done = heddle.inside(capfd, "tools", "posting.py")
+    assert "unknown   counts as failed: not seen" in done.out
+    assert 'unknown   counts as done, with {"id": 0}' in done.out
+    found = heddle.inside(capfd, "tools", "posting.py", "--json").json["tools"]
+    assert [tool["on_unknown"] for tool in found] == [
+        {"outcome": "failed", "reason": "not seen"},
+        {"outcome": "done", "value": {"id": 0}},
+    ]
+
+
 def test_the_built_in_tools_have_names_too(
     heddle: Heddle, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -64,9 +65,20 @@ def _settings(spec: ToolSpec) -> dict[str, str]:
         "timeout": timeout,
         "at once": "" if spec.concurrency is None else f"at most {spec.concurrency}",
         "selectors": ", ".join(spec.selectors),
+        "unknown": _on_unknown(spec),
         "batch": _batch(spec),
     }
     return {name: value for name, value in settings.items() if value}
+
+
+def _on_unknown(spec: ToolSpec) -> str:
+    """What a call counts as whose outcome nobody knows, in words; "" where that is left open."""
+    said = spec.on_unknown
+    if said is None:
+        return ""
+    if said.outcome == "done":
+        return f"counts as done, with {one_line(json.dumps(said.value), 60)}"
+    return "counts as failed" + (f": {one_line(said.reason, 100)}" if said.reason else "")
 
 
 def _batch(spec: ToolSpec) -> str:
@@ -91,8 +103,17 @@ def _to_json(spec: ToolSpec) -> dict[str, Any]:
         "concurrency": spec.concurrency,
         "timeout_s": spec.timeout_s,
         "fuse": spec.fuse,
+        "on_unknown": _ruling(spec),
         "max_batch": spec.max_batch,
         "batch_wait_s": spec.batch_wait_s,
         "parameters": dict(spec.parameters),
         "result": None if spec.result is None else dict(spec.result),
     }
+
+
+def _ruling(spec: ToolSpec) -> dict[str, Any] | None:
+    said = spec.on_unknown
+    if said is None:
+        return None
+    more = {"value": said.value} if said.outcome == "done" else {"reason": said.reason}
+    return {"outcome": said.outcome, **more}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from heddle.engine.events import TERMINAL, EffectReused
 from heddle.engine.fill import fresh
+from heddle.engine.outcomes import RESOLVED_FAILED
 from heddle.engine.repeats import REPEATS_UNKNOWN
 
 if TYPE_CHECKING:
@@ -115,8 +116,11 @@ class Beginnings:
             self._log.emit(EffectReused(now, node.id, node.element, found.step, found.element))
             self._outcomes.known(node, found.value)
             return True
-        message = f"step {found.step}, which was to do the same, is unknown"
-        self._outcomes.left_out(node, REPEATS_UNKNOWN, message)
+        does = f"step {found.step}, which was to do the same,"
+        if found.failed:
+            self._outcomes.ruled_out(node, RESOLVED_FAILED, f"{does} may have done it")
+        else:
+            self._outcomes.left_out(node, REPEATS_UNKNOWN, f"{does} is unknown")
         return True
 
     def _share(self, node: Node, leader: Node) -> None:

@@ -1,7 +1,7 @@
 """Doubts: writes that were begun, and whose outcome nobody saw.
 
     in doubt ──a person, the tool's probe──▶ done | not done: tried again | failed
-        └────────nobody knows──────────────▶ unknown
+        └────────nobody knows──────────────▶ what the tool's policy says, else unknown
 
 None is ever repeated because it is in doubt. A call that may be repeated (`pure`, `read`, and
 `idempotent` with its key) is no doubt: it is simply made again, as the next attempt.
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from heddle.engine.calls import CurrentCall, calling
 from heddle.engine.events import StepUnknown, UnknownResolved
+from heddle.engine.outcomes import RESOLVED_FAILED
 from heddle.plan.canonical import sound
 from heddle.tools.probes import Done, Failed, NotDone, Unsure
 
@@ -130,11 +131,19 @@ class Doubts:
         self._attempts.pump_soon()
 
     def _give_up(self, node: Node, why: str) -> None:
+        ruling = node.spec.on_unknown  # type: ignore[union-attr]  # only steps become ready
+        if ruling is None:
+            self._stay_unknown(node, why)
+            return
+        self._log.emit(StepUnknown(self._log.now(), node.id, node.attempt, CUT_OFF, node.element))
+        self._outcomes.rule(node, ruling)
+
+    def _stay_unknown(self, node: Node, why: str) -> None:
         self._outcomes.given_up(node, "unknown", CUT_OFF, why)
 
     def _resolve(self, node: Node, resolution: Resolution, by: str) -> None:
         if isinstance(resolution, Unsure):
-            self._give_up(node, "nobody can say what came of it")
+            self._stay_unknown(node, "nobody can say what came of it")
             return
         now, element = self._log.now(), node.element
         self._log.emit(StepUnknown(now, node.id, node.attempt, CUT_OFF, element))
@@ -144,7 +153,7 @@ class Doubts:
             self._outcomes.known(node, resolution.value)
         elif isinstance(resolution, Failed):
             message = sound(str(resolution.reason)) or "it was said to have failed"
-            self._outcomes.ruled_out(node, "resolved-failed", message)
+            self._outcomes.ruled_out(node, RESOLVED_FAILED, message)
         else:
             node.status, node.begun = "ready", False
             self._begin(node)

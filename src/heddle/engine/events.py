@@ -391,10 +391,10 @@ class CallAbandoned(NamedTuple):
 
 
 class UnknownResolved(NamedTuple):
-    """A probe, a person or a policy says what became of a write.
+    """A probe, a person or its tool's policy says what became of a write.
 
     Attributes:
-        by: "probe", "human" or "policy".
+        by: "probe", "human" or "policy"; the last knows nothing, and lets nobody wait.
         outcome: "done": StepResult follows with what it gave; "not-done": it has not happened, and
             is tried again; "failed": it counts as failed, and is not tried again.
     """

@@ -27,7 +27,6 @@ from heddle.engine.events import (
     ElementEnded,
     MapExpanded,
     StepError,
-    StepUnknown,
 )
 from heddle.engine.lookup import NothingChosen
 from heddle.engine.map_run import COMING, HAS, LACKS, OPEN, SPARED, Element, Fault, MapRun
@@ -255,14 +254,11 @@ class Maps:
         self._settle(run, index, "failed", code, message)
 
     def given_up(self, element: Element, status: Status, code: str, message: str) -> None:
-        """A running element was ended from outside; a write whose tool was called is unknown."""
+        """A running element was ended from outside."""
         run, index, attempt = element.map, element.element, element.attempt
         assert run is not None
         at = self._at = self._now()
         if status != "skipped":
-            if element.spec is not None and element.spec.effect == "write" and element.begun:
-                self._log.emit(StepUnknown(at, element.id, attempt, code, index))
-                status = "unknown"
             self._log.emit(StepError(at, element.id, attempt, code, message, index))
         element.status = status
         self._beginnings.tell_followers(element)

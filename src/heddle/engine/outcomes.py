@@ -12,8 +12,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from heddle.engine.admission import OVER_BUDGET
-from heddle.engine.events import RESULT, LateResult, StepError, StepUnknown
+from heddle.engine.elements import INTERRUPTED
+from heddle.engine.events import RESULT, LateResult, StepError, StepUnknown, UnknownResolved
 from heddle.engine.faults import TIMED_OUT, Fault, fault_of, said_of
+from heddle.engine.fill import fresh
 from heddle.engine.lookup import NothingChosen
 from heddle.engine.node import Ending
 from heddle.errors import ModelError
@@ -31,8 +33,12 @@ if TYPE_CHECKING:
     from heddle.engine.queue import ReadyQueue
     from heddle.engine.retrying import Retrying
     from heddle.engine.sharing import Sharing
+    from heddle.plan.spec import Ruling
 
-__all__ = ["Outcomes", "Steps"]
+__all__ = ["RESOLVED_FAILED", "Outcomes", "Steps"]
+
+RESOLVED_FAILED = "resolved-failed"
+"""Code of a write that counts as failed because somebody, or its tool's policy, said so."""
 
 
 class Steps(Protocol):
@@ -135,7 +141,7 @@ class Outcomes:
 
     def _failed_for_good(self, node: Node, fault: Fault, code: str, message: str) -> None:
         """No other attempt follows; a write whose answer was lost is unknown."""
-        if fault.kind == "lost" and node.spec is not None and node.spec.effect == "write":
+        if fault.kind == "lost" and _is_write(node):
             self.given_up(node, "failed", code, message)
             return
         now = self._steps.moment()
@@ -161,19 +167,26 @@ class Outcomes:
         self._retrying.has_returned(node)
 
     def given_up(self, node: Node, status: Status, code: str, message: str) -> None:
-        """A running step was ended from outside; a write whose tool was called is unknown."""
+        """A running step was ended from outside; a write whose tool was called is unknown.
+
+        Its tool's policy may say at once what it counts as.
+        """
         now = self._steps.moment()
         if code == "timed-out":
             self._sharing.failed(node, code, message)
+        if status != "skipped" and node.begun and _is_write(node):
+            self._log.emit(StepUnknown(now, node.id, node.attempt, code, node.element))
+            ruling: Ruling | None = node.spec.on_unknown  # type: ignore[union-attr]
+            if ruling is not None and ruling.at_once and not _to_be_asked(status, code):
+                self.rule(node, ruling)
+                return
+            status = "unknown"
         if node.element is not None:
             self.maps.given_up(cast("Element", node), status, code, message)
             return
         if status == "skipped":
             self._steps.settle(Ending(node, status, code, message))
             return
-        if node.spec is not None and node.spec.effect == "write" and node.begun:
-            self._log.emit(StepUnknown(now, node.id, node.attempt, code))
-            status = "unknown"
         self._log.emit(StepError(now, node.id, node.attempt, code, message))
         self._steps.end(node, status, code)
 
@@ -182,7 +195,7 @@ class Outcomes:
 
         Plans to come may use it; this one goes on as it has begun, however late the value is.
         """
-        if node.spec is not None and node.spec.effect == "write":
+        if _is_write(node):
             self._late.append((node, value))
 
     def learn_late(self) -> None:
@@ -213,6 +226,15 @@ class Outcomes:
             self._steps.end(node, outcome.status, outcome.code)
         else:
             self.maps.over(cast("Element", node), outcome)
+
+    def rule(self, node: Node, ruling: Ruling) -> None:
+        """Nobody says what came of a write that was begun: its tool's policy does."""
+        now = self._log.now()
+        self._log.emit(UnknownResolved(now, node.id, "policy", ruling.outcome, node.element))
+        if ruling.outcome == "done":
+            self.known(node, fresh(ruling.value))
+        else:
+            self.ruled_out(node, RESOLVED_FAILED, ruling.reason or "nobody saw what came of it")
 
     def ruled_out(self, node: Node, code: str, message: str) -> None:
         """It counts as failed."""
@@ -252,3 +274,12 @@ class Outcomes:
         else:
             self.maps.given_up(cast("Element", node), status, code, message)
         self._pump()
+
+
+def _is_write(node: Node) -> bool:
+    return node.spec is not None and node.spec.effect == "write"
+
+
+def _to_be_asked(status: Status, code: str) -> bool:
+    """Whether a write stays unknown: the run is gone on with, or somebody wants it to."""
+    return status == "unknown" or code == INTERRUPTED

@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 
 from heddle.engine import events as ev
+from heddle.engine.outcomes import RESOLVED_FAILED
 from heddle.engine.record import event_of
 from heddle.engine.retold import plans_of
 from heddle.engine.state import RunState
@@ -258,9 +259,7 @@ def _resolved(past: Past, event: ev.UnknownResolved) -> None:
     past.ending.pop(place, None)
     intent = past.unknown.pop(place, None)
     if event.outcome == "failed":
-        past.ending[place] = Outcome(
-            "failed", None, "resolved-failed", "it was said to have failed"
-        )
+        past.ending[place] = Outcome("failed", None, RESOLVED_FAILED, "it was said to have failed")
     elif event.outcome == "done" and intent is not None:
         past.doubtful[place] = intent  # until its value is there
 

@@ -2,7 +2,8 @@
 
 A planner that plans anew may write down what was done already. A step of its plan that has the tool
 and the arguments of an effect of an earlier round takes that effect's result instead; each effect
-stands in for one such step. One whose outcome is unknown lets no such step begin.
+stands in for one such step. One whose outcome is unknown lets no such step begin, and neither does
+one that counts as failed only because a policy says so: it may have happened.
 
 Whoever reads every result before the next call knows what was done, and repeats what is to be
 repeated: turns are no replans.
@@ -12,7 +13,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from heddle.engine.events import EffectReused, StepIntent, StepResult
+from heddle.engine.events import (
+    EffectReused,
+    LateResult,
+    StepIntent,
+    StepResult,
+    UnknownResolved,
+)
 from heddle.engine.fill import fresh
 from heddle.engine.lookup import NothingChosen
 from heddle.errors import ToolFailed
@@ -40,12 +47,14 @@ class StandIn(NamedTuple):
 
     Attributes:
         value: what it gave, as a copy; `known` says whether there is any.
+        failed: whether it counts as failed, although nobody knows.
     """
 
     step: str
     element: int | None
     value: Any = None
     known: bool = True
+    failed: bool = False
 
 
 class Repeats:
@@ -66,6 +75,7 @@ class Repeats:
         self._seen = 0
         self._intents: dict[tuple[str, str], list[StepIntent]] = {}
         self._values: dict[_Place, Any] = {}
+        self._ruled: set[_Place] = set()
         self._used: dict[_Place, _Place] = {}  # by effect, the step that it stands in for
 
     def find(self, node: Node) -> StandIn | None:
@@ -86,6 +96,8 @@ class Repeats:
             if value is not _MISSING:
                 self._used[place] = here
                 return StandIn(*place, fresh(value))
+            if place in self._ruled:
+                return StandIn(*place, known=False, failed=True)
             if self._nodes[intent.step].status == "unknown":
                 return StandIn(*place, known=False)
         return None
@@ -101,6 +113,10 @@ class Repeats:
                     self._intents.setdefault(key, []).append(event)
             elif isinstance(event, StepResult):
                 self._values[event.step, event.element] = event.value
+            elif isinstance(event, LateResult) and not event.failed:
+                self._values.setdefault((event.step, event.element), event.value)
+            elif isinstance(event, UnknownResolved) and event.by == "policy":
+                self._ruled.add((event.step, event.element))
             elif isinstance(event, EffectReused):
                 self._used[event.source, event.source_element] = event.step, event.element
         self._seen = len(events)

@@ -174,10 +174,11 @@ def _reopen(past: Past, workshop: Workshop, resolved: Mapping[StepPlace, Resolut
         JournalError: `not-unknown`.
     """
     refuse_known(past, resolved)
-    probed = {name for name, tool in workshop.tools.items() if tool.probe is not None}
+    tools = workshop.tools.items()
+    say = {name for name, tool in tools if tool.probe is not None or tool.spec.on_unknown}
 
     def resolvable(place: StepPlace) -> bool:
-        return place in resolved or past.tool_of(place[0]) in probed
+        return place in resolved or past.tool_of(place[0]) in say
 
     ids = to_reopen(past, resolvable)
     for place in [place for place in past.unknown if resolvable(place)]:

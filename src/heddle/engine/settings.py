@@ -112,6 +112,12 @@ def limits_of(kept: Mapping[str, Any]) -> Limits:
 def tool_hashes(specs: Mapping[str, ToolSpec]) -> dict[str, str]:
     """By tool, a hash of what a run that is gone on with relies on."""
     return {
-        name: hash_of([spec.description, dict(spec.parameters), spec.effect])
+        name: hash_of([spec.description, dict(spec.parameters), spec.effect, *_ruling(spec)])
         for name, spec in specs.items()
     }
+
+
+def _ruling(spec: ToolSpec) -> list[Any]:
+    """What a tool's policy says; nothing where it has none."""
+    said = spec.on_unknown
+    return [] if said is None else [said.outcome, said.value, said.reason]

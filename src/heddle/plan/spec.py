@@ -3,17 +3,34 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, cast
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["EFFECTS", "Effect", "Schema", "ToolSpec", "spec_from_json", "spec_to_json"]
+__all__ = ["EFFECTS", "Effect", "Ruling", "Schema", "ToolSpec", "spec_from_json", "spec_to_json"]
 
 Schema: TypeAlias = "Mapping[str, Any]"
 Effect: TypeAlias = Literal["pure", "read", "idempotent", "write"]
 
 EFFECTS: tuple[Effect, ...] = ("pure", "read", "idempotent", "write")
+
+
+class Ruling(NamedTuple):
+    """What a write counts as whose outcome nobody saw, where nobody says: its tool's policy.
+
+    Attributes:
+        outcome: "done" or "failed".
+        value: what it has given, if it counts as done; JSON.
+        reason: why it counts as failed.
+        at_once: whether it holds as soon as the answer is lost; False where the tool has a probe,
+            which is asked first, once the run is gone on with.
+    """
+
+    outcome: Literal["done", "failed"]
+    value: Any = None
+    reason: str = ""
+    at_once: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +57,7 @@ class ToolSpec:
             differ and is wanted, as that of a random generator.
         max_batch: calls that its batch form takes at once; 1 where it has none.
         batch_wait_s: seconds that a call may wait for others to be batched with.
+        on_unknown: of a `write`, what it counts as where nobody knows; None to leave it unknown.
         effectful: whether a call may change the world: it then waits for a closed, clean plan.
         fuses: whether equal calls are one: `fuse`, for `pure` and `read`.
     """
@@ -61,6 +79,7 @@ class ToolSpec:
     fuse: bool = True
     max_batch: int = 1
     batch_wait_s: float = 0.0
+    on_unknown: Ruling | None = None
     effectful: bool = field(init=False)
     fuses: bool = field(init=False)
 

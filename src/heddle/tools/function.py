@@ -17,13 +17,14 @@ import functools
 import inspect
 import math
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, overload
 
 from heddle.errors import ConfigError
 from heddle.plan.spec import EFFECTS, Effect, ToolSpec
 from heddle.tools.batch import Batch, batch_form
 from heddle.tools.home import Home, home_of
-from heddle.tools.probes import Probe, probe_form
+from heddle.tools.probes import Done, Failed, Probe, Unsure, probe_form, ruling_of
 from heddle.tools.signature import place_of, read_signature
 from heddle.tools.values import Metered, binder, dumper
 
@@ -102,6 +103,7 @@ def tool(
     batch_wait_s: float = 0.0,
     isolate: bool = False,
     probe: Callable[..., Any] | None = None,
+    on_unknown: Done | Failed | Unsure | None = None,
 ) -> Callable[[Callable[..., Any]], Tool]: ...
 def tool(
     function: Callable[..., Any] | None = None,
@@ -121,6 +123,7 @@ def tool(
     batch_wait_s: float = 0.0,
     isolate: bool = False,
     probe: Callable[..., Any] | None = None,
+    on_unknown: Done | Failed | Unsure | None = None,
 ) -> Any:
     """Make a typed function a tool; a decorator, with arguments or without.
 
@@ -146,6 +149,9 @@ def tool(
         probe: of a `write`, a function of the same arguments that says what became of a call which
             was cut off: `heddle.Done(value)`, `heddle.NotDone()`, `heddle.Unsure()`; it may ask
             `heddle.current_call()` for the call's key.
+        on_unknown: of a `write`, what a call counts as whose outcome nobody saw, where neither a
+            person nor the probe can say: `heddle.Failed(reason)`, `heddle.Done(value)`; by default
+            it is unknown until a person says. It is never repeated.
 
     Raises:
         ConfigError: the function cannot be a tool, or a setting cannot be used.
@@ -174,6 +180,7 @@ def tool(
             batch_wait_s=batch_wait_s,
             isolate=isolate,
             probe=probe,
+            on_unknown=on_unknown,
         )
     named = name if name is not None else str(getattr(function, "__name__", ""))
     check_name(named, place_of(function))
@@ -200,6 +207,9 @@ def tool(
     made = assemble(spec, function, bind, dump)
     if probe is not None:
         made.probe = probe_form(probe, spec, bind, dump)
+    made.spec = replace(
+        spec, on_unknown=ruling_of(on_unknown, spec, dump, probed=probe is not None)
+    )
     if batch is not None:
         made.batch = batch_form(batch, named, found, bind, dump)
     if isolate:
