@@ -95,7 +95,8 @@ class StoreContract:
             frames = chain("r", 4)
             await refused("journal-gap", store.append(lease, frames[1:2], {}, sync=True))
             await store.append(lease, frames[:2], {}, sync=True)
-            for wrong in (frames[:1], frames[1:2], frames[3:], chain("other", 3)[2:]):
+            torn = [[frames[2], frames[2]], [frames[2], chain("other", 4)[3]]]
+            for wrong in (frames[:1], frames[1:2], frames[3:], chain("other", 3)[2:], *torn):
                 await refused("journal-gap", store.append(lease, wrong, {}, sync=True))
             await store.append(lease, frames[2:], {}, sync=True)
             assert await stored(store, "r") == frames

@@ -13,10 +13,10 @@ next durable append it is kept here, and said again to a server that came back w
 from __future__ import annotations
 
 import secrets
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from heddle.engine.journal.owners import dead, spoken
+from heddle.engine.journal import refusals
+from heddle.engine.journal.owners import dead
 from heddle.engine.journal.store import Frame, Head, RunLease, RunRow, Snapshot
 from heddle.engine.postgres import PATIENCE_S, Database, Tables
 from heddle.errors import JournalError
@@ -174,35 +174,32 @@ class PostgresStore:
         return f"PostgresStore({self.place!r})"
 
     async def create(self, run: str, title: str, owner: str, ttl_s: float) -> RunLease:
-        """A new run, with its first lease; `run-exists` if it is there."""
+        """See Store."""
         claim = secrets.token_hex(8)
         line = title.replace("\0", " ").encode("utf-8", "replace").decode()
         rows = await self._fetch(_CREATE, run, line, owner, ttl_s, claim)
         if not rows:
-            raise JournalError(
-                f"there is a run {run!r} in {self.place} already",
-                code="run-exists",
-                hint="resume it, or choose another id",
-            )
+            raise refusals.exists(run, self.place)
         return RunLease(run, owner, rows[0]["token"])
 
     async def lease(self, run: str, owner: str, ttl_s: float) -> RunLease:
-        """Take the lease of a run that nobody holds, or whose owner is dead or overdue."""
+        """See Store."""
         claim = secrets.token_hex(8)
         rows = await self._fetch(_LEASE, run, owner, ttl_s, claim, "")
         if not rows and dead((row := await self.run(run)).owner):
             rows = await self._fetch(_LEASE, run, owner, ttl_s, claim, row.owner)
         if not rows:
-            raise _leased(await self.run(run))
+            left = "a process that is gone is replaced when its lease ends"
+            raise refusals.leased(await self.run(run), left)
         return RunLease(run, owner, rows[0]["token"])
 
     async def renew(self, lease: RunLease, ttl_s: float) -> None:
-        """Hold it for longer; `lease-lost` if another has it."""
+        """See Store."""
         if not await self._fetch(_RENEW, lease.run, lease.token, lease.owner, ttl_s):
             raise await self._lost(lease)
 
     async def release(self, lease: RunLease) -> None:
-        """Give it back, with all that was appended being durable; a lost one is left alone."""
+        """See Store; all that was appended is durable then."""
         if lease in self._unsure and self._unsure[lease].frames:
             await self.append(lease, (), {}, sync=True)
         await self._fetch(_RELEASE, lease.run, lease.token, lease.owner)
@@ -218,8 +215,8 @@ class PostgresStore:
         status: str = "",
         progress: str = "",
     ) -> None:
-        """Add frames and large values, all or nothing, in one trip to the server."""
-        _require_chain(frames)
+        """See Store; in one trip to the server."""
+        refusals.require_chain(frames)
         unsure = self._unsure.setdefault(lease, _Unsure(self._database.doubts))
         sync = sync or unsure.full(frames, large)
         behind = _before(frames) if frames else _last(unsure.frames)
@@ -277,15 +274,10 @@ class PostgresStore:
         heads = [_before(known), *map(_head, known)] if known else []
         if head in heads:
             return head, known[heads.index(head) :]
-        raise JournalError(
-            f"run {lease.run!r} in {self.place} ends at frame {head.number}; "
-            f"what should be added does not follow it",
-            code="journal-gap",
-            hint="something else has written to it, or the server has lost durable frames",
-        )
+        raise refusals.gap(row)
 
     async def frames(self, run: str, after: int = -1) -> AsyncIterator[Frame]:
-        """The frames behind the number `after`, page by page: a long read holds no connection."""
+        """See Store; page by page: a long read holds no connection."""
         page = await self._fetch(_FRAMES, run, after)
         if not page:
             await self.run(run)
@@ -295,7 +287,7 @@ class PostgresStore:
             page = await self._fetch(_FRAMES, run, page[-1]["number"])
 
     async def large(self, digest: str) -> bytes:
-        """A large value; `journal-damaged` if it is not there."""
+        """See Store."""
         rows = await self._fetch("SELECT body FROM heddle.large WHERE digest = $1", digest)
         if not rows:
             raise JournalError(
@@ -306,46 +298,36 @@ class PostgresStore:
         return bytes(rows[0]["body"])
 
     async def save(self, lease: RunLease, snapshot: Snapshot) -> None:
-        """Keep a snapshot in the place of the one before it; `lease-lost`."""
+        """See Store."""
         if not await self._fetch(_SAVE, lease.run, lease.token, lease.owner, *snapshot):
             raise await self._lost(lease)
 
     async def snapshot(self, run: str) -> Snapshot | None:
-        """The last snapshot; None if there is none."""
+        """See Store."""
         rows = await self._fetch(
             "SELECT number, hash, body FROM heddle.snapshots WHERE run = $1", run
         )
         return Snapshot(*rows[0]) if rows else None
 
     async def run(self, run: str) -> RunRow:
-        """One run; `run-unknown` if it is not there."""
+        """See Store."""
         rows = await self._fetch(_ROW + "WHERE run = $1", run)
         if not rows:
-            raise JournalError(
-                f"there is no run {run!r} in {self.place}",
-                code="run-unknown",
-                hint="`heddle runs` lists those that are there",
-            )
+            raise refusals.unknown(run, self.place)
         return _row(rows[0])
 
     async def runs(self, limit: int = 50) -> list[RunRow]:
-        """Runs, the latest first."""
+        """See Store."""
         rows = await self._fetch(_ROW + "ORDER BY created DESC, run DESC LIMIT $1", limit)
         return [_row(row) for row in rows]
 
     async def aclose(self) -> None:
-        """Close the connections; leases stay until they are released or overdue."""
+        """See Store."""
         await self._database.aclose()
 
     async def _lost(self, lease: RunLease) -> JournalError:
         self._unsure.pop(lease, None)
-        row = await self.run(lease.run)
-        by = f"{row.owner} has taken it over" if row.owner else "it was given back"
-        return JournalError(
-            f"run {lease.run!r} is not ours any more: {by}",
-            code="lease-lost",
-            hint="this process was too slow, or was thought dead; the other one goes on",
-        )
+        return refusals.lost(await self.run(lease.run))
 
     async def _fetch(self, statement: str, *values: Any) -> list[Any]:
         return await self._database.fetch(statement, *values)
@@ -369,23 +351,6 @@ def _before(frames: Sequence[Frame]) -> Head:
     return Head(first.number - 1, first.prev) if first.number else NOTHING
 
 
-def _require_chain(frames: Sequence[Frame]) -> None:
-    for before, frame in pairwise(frames):
-        if frame.number != before.number + 1 or frame.prev != before.hash:
-            raise JournalError(
-                f"frame {frame.number} does not follow frame {before.number}", code="journal-gap"
-            )
-
-
 def _row(row: Any) -> RunRow:
     *fields, progress, number, digest = row
     return RunRow(*fields, head=Head(number, digest) if number >= 0 else None, progress=progress)
-
-
-def _leased(row: RunRow) -> JournalError:
-    return JournalError(
-        f"run {row.run} is in the hands of another process: {spoken(row.owner)}",
-        code="run-leased",
-        hint="wait until it is done, or end that process; a process that is gone is replaced "
-        "when its lease ends",
-    )

@@ -16,17 +16,21 @@ import os
 import sqlite3
 import time
 from contextlib import contextmanager
+from functools import partial, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
+from heddle.engine.journal import refusals
 from heddle.engine.journal.frames import damaged
-from heddle.engine.journal.owners import dead, spoken
+from heddle.engine.journal.owners import dead
+from heddle.engine.journal.sqlite_faults import fault, foreign, of_disk, unwritable
 from heddle.engine.journal.store import Frame, Head, RunLease, RunRow, Snapshot
 from heddle.engine.threads import Threads
 from heddle.errors import JournalError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Generator, Mapping, Sequence
+    from types import CoroutineType
 
 __all__ = ["SQLiteStore"]
 
@@ -62,6 +66,23 @@ CREATE TABLE snapshots (
 """
 
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _in_thread(
+    method: Callable[Concatenate[SQLiteStore, P], T],
+) -> Callable[Concatenate[SQLiteStore, P], CoroutineType[Any, Any, T]]:
+    """A method that runs in the thread of its store, and is awaited."""
+
+    @wraps(method)
+    async def called(self: SQLiteStore, *args: P.args, **kwargs: P.kwargs) -> T:
+        work = partial(method, self, *args, **kwargs)
+        return await self._thread.run(work)  # pyright: ignore[reportPrivateUsage]  # of this file
+
+    return called
+
+
 class SQLiteStore:
     """Journals in the file `path`, which is made, readable for its owner only, when first used.
 
@@ -81,25 +102,55 @@ class SQLiteStore:
         self._logged = 0  # bytes in SQLite's log, about
         self._broken: JournalError | None = None
 
-    # -- the protocol: each method is one call in the thread ---------------------------------
+    # -- changes -----------------------------------------------------------------------------
 
-    async def create(self, run: str, title: str, owner: str, ttl_s: float) -> RunLease:
+    @_in_thread
+    def create(self, run: str, title: str, owner: str, ttl_s: float) -> RunLease:
         """See Store."""
-        return await self._thread.run(self._create, run, title, owner, ttl_s)
+        now = time.time()
+        row = (run, title, "running", owner, 1, now + ttl_s, now, now, "")
+        self._may_begin = True
+        with self._change() as db:
+            taken = db.execute(
+                "INSERT OR IGNORE INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL)", row
+            )
+            if taken.rowcount == 0:
+                raise refusals.exists(run, self.path)
+        return RunLease(run, owner, 1)
 
-    async def lease(self, run: str, owner: str, ttl_s: float) -> RunLease:
+    @_in_thread
+    def lease(self, run: str, owner: str, ttl_s: float) -> RunLease:
         """See Store."""
-        return await self._thread.run(self._lease, run, owner, ttl_s)
+        now = time.time()
+        with self._change() as db:
+            row = self._row(db, run)
+            if row.owner and row.until > now and not dead(row.owner):
+                left = f"its lease ends in {row.until - now:.0f} s unless it is renewed"
+                raise refusals.leased(row, left)
+            db.execute(
+                "UPDATE runs SET owner = ?, token = ?, until = ? WHERE run = ?",
+                (owner, row.token + 1, now + ttl_s, run),
+            )
+        return RunLease(run, owner, row.token + 1)
 
-    async def renew(self, lease: RunLease, ttl_s: float) -> None:
+    @_in_thread
+    def renew(self, lease: RunLease, ttl_s: float) -> None:
         """See Store."""
-        await self._thread.run(self._renew, lease, ttl_s)
+        with self._change() as db:
+            self._held(db, lease)
+            db.execute("UPDATE runs SET until = ? WHERE run = ?", (time.time() + ttl_s, lease.run))
 
-    async def release(self, lease: RunLease) -> None:
+    @_in_thread
+    def release(self, lease: RunLease) -> None:
         """See Store."""
-        await self._thread.run(self._release, lease)
+        with self._change() as db:
+            db.execute(
+                "UPDATE runs SET owner = '', until = 0 WHERE run = ? AND token = ?",
+                (lease.run, lease.token),
+            )
 
-    async def append(
+    @_in_thread
+    def append(
         self,
         lease: RunLease,
         frames: Sequence[Frame],
@@ -110,97 +161,11 @@ class SQLiteStore:
         progress: str = "",
     ) -> None:
         """See Store."""
-        await self._thread.run(self._append, lease, frames, large, sync, status, progress)
-
-    async def frames(self, run: str, after: int = -1) -> AsyncIterator[Frame]:
-        """See Store."""
-        await self.run(run)
-        while batch := await self._thread.run(self._frames, run, after):
-            for frame in batch:
-                yield frame
-            after = batch[-1].number
-
-    async def large(self, digest: str) -> bytes:
-        """See Store."""
-        return await self._thread.run(self._large, digest)
-
-    async def save(self, lease: RunLease, snapshot: Snapshot) -> None:
-        """See Store."""
-        await self._thread.run(self._save, lease, snapshot)
-
-    async def snapshot(self, run: str) -> Snapshot | None:
-        """See Store."""
-        return await self._thread.run(self._snapshot, run)
-
-    async def run(self, run: str) -> RunRow:
-        """See Store."""
-        return await self._thread.run(self._run, run)
-
-    async def runs(self, limit: int = 50) -> list[RunRow]:
-        """See Store."""
-        return await self._thread.run(self._runs, limit)
-
-    async def aclose(self) -> None:
-        """See Store."""
-        await self._thread.run(self._close)
-        self._thread.shutdown()
-        self._thread = Threads(1)  # whoever uses the store again opens it again
-
-    # -- in the thread: changes --------------------------------------------------------------
-
-    def _create(self, run: str, title: str, owner: str, ttl_s: float) -> RunLease:
-        now = time.time()
-        row = (run, title, "running", owner, 1, now + ttl_s, now, now, "")
-        self._may_begin = True
-        with self._change() as db:
-            taken = db.execute(
-                "INSERT OR IGNORE INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL)", row
-            )
-            if taken.rowcount == 0:
-                raise JournalError(
-                    f"there is a run {run} already",
-                    code="run-exists",
-                    hint="resume that one, or begin one with another id",
-                )
-        return RunLease(run, owner, 1)
-
-    def _lease(self, run: str, owner: str, ttl_s: float) -> RunLease:
-        now = time.time()
-        with self._change() as db:
-            row = self._row(db, run)
-            if row.owner and row.until > now and not dead(row.owner):
-                raise _leased(row, now)
-            db.execute(
-                "UPDATE runs SET owner = ?, token = ?, until = ? WHERE run = ?",
-                (owner, row.token + 1, now + ttl_s, run),
-            )
-        return RunLease(run, owner, row.token + 1)
-
-    def _renew(self, lease: RunLease, ttl_s: float) -> None:
-        with self._change() as db:
-            self._held(db, lease)
-            db.execute("UPDATE runs SET until = ? WHERE run = ?", (time.time() + ttl_s, lease.run))
-
-    def _release(self, lease: RunLease) -> None:
-        with self._change() as db:
-            db.execute(
-                "UPDATE runs SET owner = '', until = 0 WHERE run = ? AND token = ?",
-                (lease.run, lease.token),
-            )
-
-    def _append(
-        self,
-        lease: RunLease,
-        frames: Sequence[Frame],
-        large: Mapping[str, bytes],
-        sync: bool,
-        status: str,
-        progress: str,
-    ) -> None:
+        refusals.require_chain(frames)
         with self._change(sync=sync) as db:
             row = self._held(db, lease)
-            if frames:
-                _follows(row, frames[0])
+            if frames and not _follows(row.head, frames[0]):
+                raise refusals.gap(row)
             db.executemany("INSERT OR IGNORE INTO large VALUES (?, ?)", large.items())
             db.executemany(
                 "INSERT INTO frames VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -214,7 +179,9 @@ class SQLiteStore:
                 (*head, time.time(), status or row.status, progress or row.progress, lease.run),
             )
 
-    def _save(self, lease: RunLease, snapshot: Snapshot) -> None:
+    @_in_thread
+    def save(self, lease: RunLease, snapshot: Snapshot) -> None:
+        """See Store."""
         with self._change() as db:
             self._held(db, lease)
             db.execute(
@@ -224,16 +191,21 @@ class SQLiteStore:
     def _held(self, db: sqlite3.Connection, lease: RunLease) -> RunRow:
         row = self._row(db, lease.run)
         if row.token != lease.token or row.owner != lease.owner:
-            raise JournalError(
-                f"run {lease.run} was taken over by another process",
-                code="lease-lost",
-                hint="it goes on there; nothing more is done here",
-            )
+            raise refusals.lost(row)
         return row
 
-    # -- in the thread: looks ----------------------------------------------------------------
+    # -- looks -------------------------------------------------------------------------------
 
-    def _frames(self, run: str, after: int) -> list[Frame]:
+    async def frames(self, run: str, after: int = -1) -> AsyncIterator[Frame]:
+        """See Store."""
+        await self.run(run)
+        while batch := await self._batch(run, after):
+            for frame in batch:
+                yield frame
+            after = batch[-1].number
+
+    @_in_thread
+    def _batch(self, run: str, after: int) -> list[Frame]:
         with self._look() as db:
             rows = db.execute(
                 "SELECT number, seq, events, token, wall, prev, hash, body FROM frames"
@@ -245,25 +217,33 @@ class SQLiteStore:
             raise damaged(f"{self.path}: frames of run {run} are not in their order")
         return found
 
-    def _large(self, digest: str) -> bytes:
+    @_in_thread
+    def large(self, digest: str) -> bytes:
+        """See Store."""
         with self._look() as db:
             row = db.execute("SELECT body FROM large WHERE digest = ?", (digest,)).fetchone()
             if row is None:
                 raise damaged(f"the large value {digest:.16}… is missing")
             return _typed(row, (bytes,))[0]
 
-    def _snapshot(self, run: str) -> Snapshot | None:
+    @_in_thread
+    def snapshot(self, run: str) -> Snapshot | None:
+        """See Store."""
         with self._look() as db:
             row = db.execute(
                 "SELECT number, hash, body FROM snapshots WHERE run = ?", (run,)
             ).fetchone()
             return Snapshot._make(_typed(row, _SNAPSHOT)) if row else None
 
-    def _run(self, run: str) -> RunRow:
+    @_in_thread
+    def run(self, run: str) -> RunRow:
+        """See Store."""
         with self._look() as db:
             return self._row(db, run)
 
-    def _runs(self, limit: int) -> list[RunRow]:
+    @_in_thread
+    def runs(self, limit: int = 50) -> list[RunRow]:
+        """See Store."""
         with self._look() as db:
             rows = db.execute("SELECT * FROM runs ORDER BY created DESC LIMIT ?", (limit,))
             return [_run_row(row) for row in rows]
@@ -273,11 +253,7 @@ class SQLiteStore:
         if row is not None:
             return _run_row(row)
         _refuse_damage(db, run)
-        raise JournalError(
-            f"there is no run {run} in {self.path}",
-            code="run-unknown",
-            hint="`heddle runs` lists them; --journal says where to look",
-        )
+        raise refusals.unknown(run, self.path)
 
     # -- the connection ----------------------------------------------------------------------
 
@@ -328,11 +304,11 @@ class SQLiteStore:
 
     def _opened(self) -> sqlite3.Connection:
         if sqlite3.sqlite_version_info < _NEEDED:
-            raise _unwritable(self.path, f"SQLite {sqlite3.sqlite_version} is too old for it")
+            raise unwritable(self.path, f"SQLite {sqlite3.sqlite_version} is too old for it")
         if not self._may_begin and self.path.exists() and not self.path.stat().st_size:
             raise damaged(f"{self.path} is empty")
         if self.path.is_dir():
-            raise _unwritable(self.path, "it is a folder")
+            raise unwritable(self.path, "it is a folder")
         made = _make_private(self.path)
         try:
             return self._connected()
@@ -368,7 +344,7 @@ class SQLiteStore:
             return
         db.execute("ROLLBACK")
         if application != _APPLICATION:
-            raise _foreign(self.path)
+            raise foreign(self.path)
         if version < VERSION:
             raise damaged(f"{self.path} says that it is of version {version}")
         if version > VERSION:
@@ -385,7 +361,7 @@ class SQLiteStore:
         except FileNotFoundError:
             found = None
         if found is None or (found.st_dev, found.st_ino) != self._file:
-            self._broken = _unwritable(self.path, "it was deleted or replaced during the run")
+            self._broken = unwritable(self.path, "it was deleted or replaced during the run")
             raise self._broken
 
     def _fault(self, error: Exception) -> JournalError:
@@ -394,14 +370,18 @@ class SQLiteStore:
         A failed sync is never tried again: the system may have dropped what it could not write,
         and the next sync would succeed all the same.
         """
-        extended: int = getattr(error, "sqlite_errorcode", 0)
-        code = sqlite3.SQLITE_FULL if extended in _NO_ROOM else extended & 0xFF
-        other = _unwritable if isinstance(error, OSError) else _broken_file
-        found = _FAULTS.get(code, other)(self.path, str(error))
-        if code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT):
+        found = fault(error, self.path)
+        if of_disk(error):
             self._broken = found
         return found
 
+    async def aclose(self) -> None:
+        """See Store; whoever uses the store again opens it again."""
+        await self._close()
+        self._thread.shutdown()
+        self._thread = Threads(1)
+
+    @_in_thread
     def _close(self) -> None:
         if self._connection is not None:
             connection, self._connection = self._connection, None
@@ -444,13 +424,10 @@ def _typed(row: tuple[Any, ...], types: Sequence[type]) -> tuple[Any, ...]:
     return row
 
 
-def _follows(row: RunRow, first: Frame) -> None:
-    expected = 0 if row.head is None else row.head.number + 1
-    if first.number != expected or (row.head is not None and first.prev != row.head.hash):
-        raise JournalError(
-            f"frame {first.number} does not follow the journal's head, which wants {expected}",
-            code="journal-gap",
-        )
+def _follows(head: Head | None, first: Frame) -> bool:
+    if head is None:
+        return first.number == 0
+    return first.number == head.number + 1 and first.prev == head.hash
 
 
 def _refuse_damage(db: sqlite3.Connection, run: str) -> None:
@@ -461,68 +438,3 @@ def _refuse_damage(db: sqlite3.Connection, run: str) -> None:
     found = db.execute("PRAGMA integrity_check(1)").fetchone()[0]
     if found != "ok":
         raise damaged(f"run {run} is not there, and SQLite finds: {found}")
-
-
-# -- what faults mean ----------------------------------------------------------------------------
-
-
-def _leased(row: RunRow, now: float) -> JournalError:
-    return JournalError(
-        f"run {row.run} is in the hands of another process: {spoken(row.owner)}",
-        code="run-leased",
-        hint=f"stop that one, or wait: its lease ends in {max(0.0, row.until - now):.0f} s"
-        " unless it is renewed",
-    )
-
-
-def _unwritable(path: Path, why: str) -> JournalError:
-    return JournalError(
-        f"the journal {path} cannot be used: {why}",
-        code="journal-unwritable",
-        hint="name a file in a folder where you may write, which reading a journal needs too: a "
-        "copy will do for that",
-    )
-
-
-def _full(path: Path, why: str) -> JournalError:
-    return JournalError(
-        f"there is no room left for the journal {path}: {why}",
-        code="journal-full",
-        hint="make room: what was kept of runs is whole, and they can be resumed",
-    )
-
-
-def _locked(path: Path, why: str) -> JournalError:
-    return JournalError(
-        f"another process holds the journal {path}: {why}",
-        code="journal-locked",
-        hint="find the process that has it open for so long",
-    )
-
-
-def _broken_file(path: Path, why: str) -> JournalError:
-    return damaged(f"{path}: {why}")
-
-
-def _foreign(path: Path, why: str = "") -> JournalError:
-    said = f" ({why})" if why else ""
-    return JournalError(
-        f"{path} is no journal of heddle's{said}",
-        code="journal-damaged",
-        hint="choose another file with --journal; if this was a journal, bring it back from a copy",
-    )
-
-
-_NO_ROOM = (sqlite3.SQLITE_IOERR_SHMSIZE,)  # an index of the log has its size before its pages
-_FAULTS: dict[int, Callable[[Path, str], JournalError]] = {
-    sqlite3.SQLITE_FULL: _full,
-    sqlite3.SQLITE_BUSY: _locked,
-    sqlite3.SQLITE_LOCKED: _locked,
-    sqlite3.SQLITE_NOTADB: _foreign,
-    sqlite3.SQLITE_CANTOPEN: _unwritable,
-    sqlite3.SQLITE_IOERR: _unwritable,
-    sqlite3.SQLITE_NOMEM: _unwritable,
-    sqlite3.SQLITE_PERM: _unwritable,
-    sqlite3.SQLITE_READONLY: _unwritable,
-    sqlite3.SQLITE_TOOBIG: _unwritable,
-}
