@@ -162,9 +162,8 @@ def test_a_snapshot_that_does_not_fit_is_passed_over(tmp_path: Path, spoil: Any)
 def _other_version(snapshot: Snapshot, head: Head) -> Snapshot:
     """As another version would write it, whose states have other fields."""
     data = json.loads(snapshot.body)
-    data["fields"][2].append("mood")
-    for row in data["steps"]:
-        row.append("fine")
+    data["fields"][-1].append("mood")
+    data["steps"]["mood"] = ["fine" for _ in data["steps"]["id"]]
     body = canonical(data)
     return Snapshot(head.number, _bound(head.hash, body), body)
 

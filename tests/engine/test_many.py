@@ -39,3 +39,21 @@ def test_who_does_without_the_collector_goes_on_without() -> None:
         assert not gc.isenabled()
     finally:
         gc.enable()
+
+
+def test_what_was_made_is_old_to_the_collector_when_it_is_back() -> None:
+    with many_objects():
+        made = [[] for _ in range(5_000)]
+    assert len(gc.get_objects(generation=0)) < len(made)
+    assert not gc.get_freeze_count(), "nothing is kept from it for ever"
+
+
+def test_what_somebody_has_frozen_stays_so() -> None:
+    gc.freeze()
+    try:
+        frozen = gc.get_freeze_count()
+        with many_objects():
+            pass
+        assert gc.get_freeze_count() == frozen > 0
+    finally:
+        gc.unfreeze()

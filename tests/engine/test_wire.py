@@ -223,7 +223,9 @@ def test_a_step_with_nothing_but_arguments_is_the_same_however_it_is_made() -> N
     args = {"at": [Ref("0", ("x", 1)), Ref("0"), "$1", {"deep": Ref("1")}], "n": 1.5}
     step = Step("1", "look", args, note="why", origin=origin)
     read = step_from_wire(step_to_wire(step), sound=True)
-    assert (read, type(read)) == (step, Step)
+    assert isinstance(read, Step)
+    assert read == step
+    assert type(read) is Step, "whoever has looked at it has a step like any other"
     assert plain_step("1", "x", {}) == Step("1", "x")
     with pytest.raises(FrozenInstanceError):
         read.tool = "other"  # type: ignore[misc]

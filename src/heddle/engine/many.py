@@ -16,7 +16,8 @@ __all__ = ["many_objects"]
 def many_objects() -> Generator[None]:
     """A stretch of code that makes many objects which all stay, and that hardly waits.
 
-    Stretches may overlap: the collector is back, at the latest, when the last of them is over.
+    Stretches may overlap: the collector is back, at the latest, when the last of them is over. What
+    was made is then old to it, so that it does not look through all of that at once.
     """
     was = gc.isenabled()
     gc.disable()
@@ -24,4 +25,7 @@ def many_objects() -> Generator[None]:
         yield
     finally:
         if was:
+            if not gc.get_freeze_count():  # else somebody has frozen what he wants to stay so
+                gc.freeze()
+                gc.unfreeze()
             gc.enable()

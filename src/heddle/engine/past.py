@@ -17,7 +17,7 @@ from heddle.engine import events as ev
 from heddle.engine.outcomes import RESOLVED_FAILED
 from heddle.engine.record import event_of
 from heddle.engine.retold import plans_of
-from heddle.engine.state import RunState
+from heddle.engine.state import TAKES, RunState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -81,20 +81,29 @@ class Past:
         self._said: set[tuple[Any, ...]] = set()
         self._plans: dict[int, Plan] | None = None
         self.last_round = self.model_calls = 0
-        for entry in self.entries:
-            self._take(entry)
+        self._fold()
         if self.state.finished is None:
             self._cut_off(ev.LeaseTaken(self.state.last_s, "", 0))
 
-    def _take(self, entry: Entry) -> None:
-        if isinstance(entry, ev.LeaseTaken):
-            self._cut_off(entry)
+    def _fold(self) -> None:
+        """Take all entries; one loop, because there may be millions of frequent ones."""
+        state = self.state
+        for entry in self.entries:
+            if entry.__class__ is tuple:
+                state.last_s = entry[1]  # type: ignore[assignment]
+                kind: int = entry[0]  # type: ignore[assignment]
+                TAKES[kind](state, *entry)
+                _FREQUENT[kind](self, *entry)
+            else:
+                self._take(cast("Event", entry))
+
+    def _take(self, event: Event) -> None:
+        if isinstance(event, ev.LeaseTaken):
+            self._cut_off(event)
             return
-        self.state.take(entry)
-        if entry.__class__ is tuple:
-            _FREQUENT[entry[0]](self, *entry)  # type: ignore[index]
-        elif (take := _TAKE.get(type(cast("Event", entry)))) is not None:
-            take(self, entry)
+        self.state.apply(event)
+        if (take := _TAKE.get(type(event))) is not None:
+            take(self, event)
 
     def _cut_off(self, event: ev.LeaseTaken) -> None:
         """A process has died: forget the plans that were being written."""
@@ -211,18 +220,18 @@ def _ready(*_: Any) -> None:
 
 
 def _started(past: Past, _: int, at: float, id: str, attempt: int, element: int | None) -> None:
-    place = id, element
-    past.attempts[place] = attempt
-    past.ending.pop(place, None)
+    past.attempts[id, element] = attempt
+    if past.ending:
+        past.ending.pop((id, element), None)
 
 
 def _result(
     past: Past, _: int, at: float, id: str, attempt: int, value: Any, element: int | None, *__: Any
 ) -> None:
-    place = id, element
-    past.doubtful.pop(place, None)
+    if past.doubtful:
+        past.doubtful.pop((id, element), None)
     if element is None:
-        past.ending[place] = Outcome("done", value)
+        past.ending[id, None] = Outcome("done", value)
     else:
         past.given.setdefault(id, set()).add(element)
 

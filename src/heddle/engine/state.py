@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from heddle.engine.events import Entry, Event, Status
     from heddle.plan.findings import Finding
 
-__all__ = ["RoundState", "RunState", "StepState", "fold"]
+__all__ = ["TAKES", "RoundState", "RunState", "StepState", "fold"]
 
 
 @dataclass(slots=True)
@@ -143,9 +143,18 @@ class RunState:
         """Take an event as a log's record keeps it, or as it is. Cost: O(1)."""
         if entry.__class__ is tuple:
             self.last_s = entry[1]  # type: ignore[assignment]
-            _TAKE[entry[0]](self, *entry)  # type: ignore[index]
+            TAKES[entry[0]](self, *entry)  # type: ignore[index]
         else:
             self.apply(cast("Event", entry))
+
+    def take_all(self, entries: Iterable[Entry]) -> None:
+        """Take entries, of which there may be millions. Cost: linear."""
+        for entry in entries:
+            if entry.__class__ is tuple:
+                self.last_s = entry[1]  # type: ignore[assignment]
+                TAKES[entry[0]](self, *entry)  # type: ignore[index]
+            else:
+                self.apply(cast("Event", entry))
 
     @property
     def last_round(self) -> RoundState | None:
@@ -215,8 +224,7 @@ class RunState:
 def fold(entries: Iterable[Entry]) -> RunState:
     """The state after these events. Cost: linear."""
     state = RunState()
-    for entry in entries:
-        state.take(entry)
+    state.take_all(entries)
     return state
 
 
@@ -399,13 +407,13 @@ def _joined(state: RunState, event: ev.JoinResult) -> None:
         state.answered = event.round
 
 
-_TAKE: tuple[Callable[..., None], ...] = (_ready, _started, _result, _ended)
+TAKES: tuple[Callable[..., None], ...] = (_ready, _started, _result, _ended)
 """How the events that each step has are taken, by their numbers, with these and all their fields:
 four calls a step, so that nothing is made for them."""
 
 
 def _frequent(number: int) -> Callable[[RunState, Any], None]:
-    take = _TAKE[number]
+    take = TAKES[number]
     return lambda state, event: take(state, number, *event)
 
 

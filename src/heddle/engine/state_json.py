@@ -1,11 +1,13 @@
 """The folded state as JSON and back: what a snapshot holds.
 
-    {"fields": […], "run": […], "rounds": [[…], …], "steps": [[…], …]}
+    {"fields": […], "run": […], "rounds": [[…], …], "steps": {"id": […], "round": […], …}}
 
-Steps and rounds are rows, their fields in the order of `fields`, since a run may have a million of
-them. In the row of a step, its plan's step is [tool, args, note] where it has no more. The list of
-fields is that of the version that wrote it. Another version has another state, and makes it anew
-from the events, which is what they are for.
+Steps are columns, one list for each field, since a run may have a million of them: what is read is
+then few large lists, and not many small ones. A step of the plan that has nothing but arguments is
+null in its column and stands in those of `tool`, `args` and `note`, its arguments as the text of
+their JSON, which nobody reads before somebody looks. `fields` is what the version that wrote it
+has. Another version has another state, and makes it anew from the events, which is what they are
+for.
 
 Invariant: `state_from_json(json.loads(json.dumps(state_to_json(state)))) == state`.
 
@@ -16,9 +18,10 @@ True
 
 from __future__ import annotations
 
+import json
 from array import array
 from dataclasses import fields
-from functools import partial
+from itertools import starmap
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -33,13 +36,14 @@ from heddle.engine.wire import (
     step_from_wire,
     step_to_wire,
 )
-from heddle.plan.canonical import decoded
+from heddle.plan.canonical import Unread
 from heddle.plan.ir import plain_step
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from heddle.engine.wire import Fields
+    from heddle.plan.ir import Step
 
 __all__ = ["state_from_json", "state_to_json"]
 
@@ -56,17 +60,38 @@ def state_to_json(state: RunState) -> Fields:
         "fields": _ALL,
         "run": _row(_RUN, state),
         "rounds": [_row(_ROUND, round) for round in state.rounds],
-        "steps": [_step_row(step) for step in state.steps.values()],
+        "steps": _columns(list(state.steps.values())),
     }
 
 
-def _step_row(step: StepState) -> list[Any]:
-    row = _row(_STEP, step)
-    if step.step is not None and row[_STEP_PLACE].keys() <= _PLAIN:
-        row[_STEP_PLACE] = [step.step.tool, row[_STEP_PLACE].get("args", {}), step.step.note]
-    if step.map is not None and step.value is step.map.values:
-        row[_MAP_PLACE][_VALUES_PLACE] = None  # one list, written once
+def _columns(steps: list[StepState]) -> dict[str, list[Any]]:
+    columns = {name: [getattr(step, name) for step in steps] for name in _NAMES}
+    columns["map"] = [None if step.map is None else _map_row(step, step.map) for step in steps]
+    columns["step"] = [None if step.step is None else step_to_wire(step.step) for step in steps]
+    return columns | _taken_out(columns["step"])
+
+
+def _map_row(step: StepState, map: MapState) -> list[Any]:
+    row = _row(_MAP, map)
+    if step.value is map.values:
+        row[_VALUES_PLACE] = None  # one list, written once
     return row
+
+
+def _taken_out(steps: list[Any]) -> dict[str, list[Any]]:
+    """The columns of the steps that have nothing but arguments, which they leave."""
+    plain = [step if step is not None and step.keys() <= _PLAIN else None for step in steps]
+    for place, step in enumerate(plain):
+        if step is not None:
+            steps[place] = None
+    return {
+        "tool": [None if step is None else step["tool"] for step in plain],
+        "args": [None if step is None else _text(step.get("args", {})) for step in plain],
+        "note": [None if step is None else step.get("note", "") for step in plain],
+    }
+
+
+_text = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
 def state_from_json(data: Any) -> RunState | None:
@@ -90,18 +115,25 @@ def _read(data: Any) -> RunState:
     _fill(_RUN, state, data["run"])
     for row in data["rounds"]:
         state.rounds.append(_fill(_ROUND, RoundState(0, "", 0.0), row))
-    steps, converted = state.steps, [(i, form.read) for i, (_, form) in enumerate(_STEP) if form]
-    for row in data["steps"]:
-        for place, read in converted:
-            value = row[place]
-            if value.__class__ is list and place == _STEP_PLACE:
-                row[place] = plain_step(row[0], value[0], decoded(value[1]), value[2])
-            elif value is not None:
-                row[place] = read(value)
-        step = steps[row[0]] = StepState(*row)
+    columns = data["steps"]
+    columns["map"] = [None if row is None else _map_from_json(row) for row in columns["map"]]
+    columns["step"] = list(starmap(_step, _rows(columns, "id", *_TAKEN_OUT, "step")))
+    steps = list(starmap(StepState, _rows(columns, *_NAMES)))
+    for step in steps:
         if step.map is not None and step.map.values is None:  # pyright: ignore
             step.map.values = step.value  # one list, written once
+    state.steps = dict(zip(columns["id"], steps, strict=True))
     return state
+
+
+def _rows(columns: dict[str, list[Any]], *names: str) -> Iterator[tuple[Any, ...]]:
+    return zip(*(columns[name] for name in names), strict=True)
+
+
+def _step(id: str, tool: Any, args: Any, note: Any, other: Any) -> Step | None:
+    if tool is not None:
+        return plain_step(id, tool, args, note, None, Unread)
+    return None if other is None else step_from_wire(other, sound=True)
 
 
 # -- how fields are written ----------------------------------------------------------------------
@@ -152,10 +184,6 @@ def _fault(row: Any) -> ItemFault:
     return ItemFault(*row)
 
 
-def _map_to_json(map: MapState) -> list[Any]:
-    return _row(_MAP, map)
-
-
 def _map_from_json(row: Any) -> MapState:
     return _fill(_MAP, MapState(0), row)
 
@@ -178,8 +206,6 @@ _BY_TYPE: dict[str, _Form | None] = {
     "array[float]": _Form(list, _doubles),
     "tuple[str, ...]": _Form(list, tuple),
     "list[tuple[float, float | None]]": _each(_Form(list, tuple)),
-    "Step | None": _Form(step_to_wire, partial(step_from_wire, sound=True)),
-    "MapState | None": _Form(_map_to_json, _map_from_json),
     "dict[int, ItemFault]": _by(_Form(list, _fault), attrgetter("element")),
     "list[Finding]": _each(_Form(finding_to_wire, finding_from_wire)),
     "list[ev.ModelCall]": _each(_EVENT),
@@ -201,12 +227,17 @@ def _forms(kind: type[Any], *, without: tuple[str, ...] = ()) -> _Row:
 
 
 _RUN = _forms(RunState, without=("rounds", "steps"))
-_ROUND, _STEP, _MAP = _forms(RoundState), _forms(StepState), _forms(MapState)
-_STEP_PLACE = [name for name, _ in _STEP].index("step")
-_PLAIN = {"id", "tool", "args", "note"}
-_MAP_PLACE = [name for name, _ in _STEP].index("map")
+_ROUND, _MAP = _forms(RoundState), _forms(MapState)
 _VALUES_PLACE = [name for name, _ in _MAP].index("values")
-_ALL = [[name for name, _ in forms] for forms in (_RUN, _ROUND, _STEP, _MAP)]
+_NAMES = [each.name for each in fields(StepState)]
+_TAKEN_OUT = ("tool", "args", "note")
+_PLAIN = {"id", *_TAKEN_OUT}
+_ALL = [
+    [name for name, _ in _RUN],
+    [name for name, _ in _ROUND],
+    _NAMES,
+    [name for name, _ in _MAP],
+]
 
 
 def _row(forms: _Row, thing: Any) -> list[Any]:

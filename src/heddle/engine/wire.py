@@ -18,13 +18,12 @@ StepEnded(at=1.5, step='1', status='done', code='')
 from __future__ import annotations
 
 import math
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, cast, get_args
 
 from heddle.engine.events import EVENTS, SCHEMA, EffectOrigin, Status
 from heddle.models.protocol import Usage
+from heddle.plan.canonical import plain_from_json, step_from_json, step_to_json
 from heddle.plan.canonical import sound as made_sound
-from heddle.plan.canonical import step_from_json, step_to_json
 from heddle.plan.findings import Finding
 from heddle.plan.ir import Hole, Origin, Step
 
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "WireError", "event_from_json", "event_to_json", "finding_from_wire", "finding_to_wire",
-    "step_from_wire", "step_to_wire",
+    "step_from_wire", "step_to_wire", "trusted",
 ]  # fmt: skip
 
 _HEAD = {"schema", "event"}
@@ -80,7 +79,7 @@ def event_from_json(data: Any, *, sound: bool = False) -> Event:
     Raises:
         WireError: another schema, an unknown event, or a field that does not fit.
     """
-    if sound and (event := _trusted(data)) is not None:
+    if sound and (event := trusted(data)) is not None:
         return event
     data = _object(data)
     if type(data.get("schema")) is not int or data["schema"] != SCHEMA:
@@ -95,8 +94,11 @@ def event_from_json(data: Any, *, sound: bool = False) -> Event:
     return EVENTS[kind](*[_at(kind, name, form.read, data[name]) for name, form in forms.items()])
 
 
-def _trusted(data: Any) -> Event | None:
-    """An event in one pass; None if anything is wrong: the careful way says what, and where."""
+def trusted(data: Any) -> Event | None:
+    """An event that is known to be sound, in one pass; None if anything is wrong with it.
+
+    `event_from_json` says what, and where.
+    """
     try:
         kind, schema = data["event"], data["schema"]
         trusts = _TRUSTS[kind]
@@ -307,9 +309,14 @@ def step_from_wire(value: Any, *, sound: bool = False) -> Step:
     """
     data = _object(value if sound else _json(value))
     if "origin" not in data:
-        return step_from_json(data)
+        return step_from_json(data, sound=sound)
     data = dict(data)
-    return step_from_json(data, origin=_ORIGIN.read(data.pop("origin")))
+    return step_from_json(data, origin=_ORIGIN.read(data.pop("origin")), sound=sound)
+
+
+def _trusted_step(value: Any) -> Step:
+    plain = None if value.__class__ is not dict else plain_from_json(value, None, sound=True)
+    return plain or step_from_wire(value, sound=True)
 
 
 _SEVERITY = {"error", "warning"}
@@ -347,7 +354,7 @@ _BY_TYPE: dict[str, _Form] = {
     "Status": _plain(_status),
     "tuple[str, ...]": _many(_TEXT),
     "tuple[tuple[str, str], ...]": _many(_Form(_pair, _read_pair)),
-    "Step": _Form(step_to_wire, step_from_wire, partial(step_from_wire, sound=True)),
+    "Step": _Form(step_to_wire, step_from_wire, _trusted_step),
     "Hole": _HOLE,
     "Finding": _FINDING,
     "Usage": _USAGE,
@@ -370,4 +377,4 @@ _TRUSTS: dict[str, list[tuple[str, frozenset[type], Callable[[Any], Any]]]] = {
     kind: [(name, form.plain, form.trust) for name, form in forms.items()]
     for kind, forms in _FORMS.items()
 }
-"""The fields of each event as `_trusted` reads them."""
+"""The fields of each event as `trusted` reads them."""

@@ -22,7 +22,7 @@ import json
 import math
 from dataclasses import fields
 from decimal import Decimal
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from heddle.plan.ir import (
     MISSING,
@@ -42,16 +42,21 @@ from heddle.plan.ir import (
     plain_step,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 __all__ = [
     "FORMAT",
     "NODE_KEYS",
     "NodeError",
+    "Unread",
     "canonical_bytes",
     "canonical_text",
     "decode",
     "decoded",
     "encode",
     "hash_of",
+    "plain_from_json",
     "plan_hash",
     "plan_to_json",
     "prefix_hash",
@@ -297,13 +302,21 @@ def step_to_json(step: Step, *, note: bool = False) -> dict[str, Any]:
     return out
 
 
-def step_from_json(data: dict[str, Any], origin: Origin | None = None) -> Step:
+def step_from_json(
+    data: dict[str, Any], origin: Origin | None = None, *, sound: bool = False
+) -> Step:
     """A step from plain JSON, which has no origin of its own.
+
+    Args:
+        data: what was read.
+        origin: where it stood in a text.
+        sound: whether it is known to be what `step_to_json` wrote: plain arguments are then decoded
+            when somebody looks at them.
 
     Raises:
         NodeError: a field that is unknown, missing or malformed.
     """
-    if data.keys() <= _PLAIN_KEYS and (plain := _plain_step(data, origin)) is not None:
+    if (plain := plain_from_json(data, origin, sound=sound)) is not None:
         return plain
     if not data.keys() <= _STEP_KEYS:
         unknown = min(data.keys() - _STEP_KEYS)
@@ -333,15 +346,58 @@ def step_from_json(data: dict[str, Any], origin: Origin | None = None) -> Step:
     )
 
 
-def _plain_step(data: dict[str, Any], origin: Origin | None) -> Step | None:
-    """A step with arguments and nothing else, as most are, and there may be a million."""
+def plain_from_json(data: dict[str, Any], origin: Origin | None, *, sound: bool) -> Step | None:
+    """A step with arguments and nothing else, as most are; None of any other. See step_from_json.
+
+    There may be a million of them.
+    """
+    if not data.keys() <= _PLAIN_KEYS:
+        return None
     get: Any = data.get
     id, tool, args, note = get("id"), get("tool"), get("args"), get("note", "")
     if not (id.__class__ is tool.__class__ is note.__class__ is str and args.__class__ is dict):
         return None
     if not (id and tool):
         return None
+    if sound:
+        return plain_step(id, tool, args, note, origin, Unread)
     return plain_step(id, tool, decoded(args), note, origin)
+
+
+class Unread(Step):
+    """A plain step whose arguments are still JSON, as data or as text, as `step_to_json` made it.
+
+    A look at them makes it a Step like any other. A journal may hold a million steps, and at those
+    that have ended hardly anybody looks again. `plain_step` makes it.
+    """
+
+    __slots__ = ()
+    __hash__ = None  # type: ignore[assignment]  # as that of any step with arguments
+
+    @property
+    def args(self) -> Mapping[str, Value]:  # type: ignore[override]
+        """The arguments, decoded."""
+        raw = _args.__get__(self)
+        args = decoded(json.loads(raw) if raw.__class__ is str else raw)
+        _args.__set__(self, args)
+        object.__setattr__(self, "__class__", Step)
+        return args
+
+    def _looked_at(self) -> Step:
+        _ = self.args
+        return self
+
+    def __eq__(self, other: object) -> bool:
+        return self._looked_at() == other
+
+    def __repr__(self) -> str:
+        return repr(self._looked_at())
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return self._looked_at().__reduce_ex__(protocol)
+
+
+_args = cast("Any", Step).args  # where they are kept, which the property stands before
 
 
 def _text(data: dict[str, Any], name: str) -> str:

@@ -31,7 +31,7 @@ from heddle.engine.events import ENDED, FREQUENT, READY, RESULT, SCHEMA, STARTED
 from heddle.engine.journal.store import Frame
 from heddle.engine.many import many_objects
 from heddle.engine.record import event_of
-from heddle.engine.wire import WireError, event_from_json, event_to_json
+from heddle.engine.wire import WireError, event_from_json, event_to_json, trusted
 from heddle.errors import JournalError
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ def decode(body: bytes, large: Mapping[str, bytes], *, strict: bool = False) -> 
         rows, names = _parts(_parsed(body, "a frame", strict=strict))
         for index, field, digest in names:
             rows[index] = _given_back(rows[index], field, digest, large, strict=strict)
-        return [_entry(row) for row in rows]
+        return _entries(rows)
 
 
 def named_in(body: bytes) -> list[str]:
@@ -257,19 +257,31 @@ def _is_row(row: Any) -> bool:
             return False
 
 
-def _entry(row: Any) -> Entry:
-    """The event that a row stands for."""
-    if row.__class__ is list:
-        entry = tuple(row)
-        number = _TYPES.get(tuple(map(type, entry)), -1)
-        if number >= 0 and number == entry[0] and (number != ENDED or entry[3] in TERMINAL):
-            return entry
-    elif row.__class__ is dict:
-        return _event(row)
-    raise damaged(f"there is no event {row!r:.60}")
+def _entries(rows: list[Any]) -> list[Entry]:
+    """The events that rows stand for; one loop, because there may be millions."""
+    entries: list[Entry] = []
+    add, number_of = entries.append, _TYPES.get
+    for row in rows:
+        if row.__class__ is list:
+            entry = tuple(row)
+            number = number_of(tuple(map(type, entry)), -1)
+            if number < 0 or number != entry[0] or (number == ENDED and entry[3] not in TERMINAL):
+                raise _no_event(row)
+            add(entry)
+        elif row.__class__ is dict:
+            event = trusted(row)
+            add(_event(row) if event is None or event.__class__ in _NUMBERS else event)
+        else:
+            raise _no_event(row)
+    return entries
+
+
+def _no_event(row: Any) -> JournalError:
+    return damaged(f"there is no event {row!r:.60}")
 
 
 def _event(data: dict[str, Any]) -> Entry:
+    """The event of an object; what is wrong with it, if it is none."""
     schema = data.get("schema")
     if type(schema) is int and schema > SCHEMA:
         raise _newer(f"schema {schema}, and this one reads {SCHEMA}")

@@ -82,8 +82,7 @@ async def folded(store: Store, run: str) -> RunState:
     state, chain = await _last_snapshot(store, run, head) or (RunState(), Chain(run, head))
     with many_objects():
         async for page in _pages(store, run, chain):
-            for entry in page.entries:
-                state.take(entry)
+            state.take_all(page.entries)
     return state
 
 
