@@ -27,7 +27,6 @@ def unread(*, text: bool) -> Step:
     [
         lambda step: step.args == STEP.args,
         lambda step: step == STEP,
-        lambda step: [STEP] == [step],
         lambda step: step != replace(STEP, args={}),
         lambda step: repr(step) == repr(STEP),
         lambda step: replace(step, note="") == replace(STEP, note=""),
