@@ -51,6 +51,9 @@ UNRESOLVED = 7
 HERE = Path(__file__).parent
 PROGRAM = [sys.executable, "-m", "heddle.cli"]
 PLACE = ["--journal", "runs.db", "--json"]
+NO_POISON = ["--max-deaths", "1000"]
+"""We kill at the same step again and again, and it is not its fault."""
+
 TOOLS = ["--tools", str(HERE / "kill_tools.py")]
 
 
@@ -77,7 +80,7 @@ class Run:
         for name, text in self.files.items():
             (folder / name).write_text(text)
         if last is None or _never_began(last):
-            return [*PROGRAM, *self.begin, *PLACE]
+            return [*PROGRAM, *self.begin, *PLACE, *NO_POISON]
         self.resumed += 1
         tells = not self.probed and (self.resumed % 2 == 0 or last.status == UNRESOLVED)
         places = await _in_doubt(folder) if tells else []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 import heddle
 from heddle.engine import events as ev
 from heddle.engine.audit import audit
+from heddle.engine.journal.writer import GROUP_S
 from heddle.errors import JournalError
 from heddle.testing.clock import run_virtual
 from memory_store import MemoryStore, cut_after, entries_of
@@ -224,5 +226,128 @@ def test_a_run_that_is_interrupted_leaves_its_write_in_doubt_all_the_same() -> N
             "r", post.tools(), journal=store, resolve={"1": heddle.Done("I have seen it")}
         )
         assert statuses(result)["1"] == ("done", "I have seen it")
+
+    run_virtual(main())
+
+
+# -- who kills -------------------------------------------------------------------------------------
+
+
+class Killer:
+    """Tools of which one kills the process at once that calls it.
+
+    Args:
+        effect: of that tool.
+        limits: of the run.
+    """
+
+    def __init__(self, effect: Any, **limits: Any) -> None:
+        self.effect = effect
+        self.limits = heddle.Limits(concurrency=8, **limits)
+        self.called = asyncio.Event()
+        self.calls: list[str] = []
+
+    def tools(self) -> list[Any]:
+        """The one that kills, and one that takes some seconds."""
+
+        @heddle.tool(effect=self.effect)
+        async def kill(what: str) -> str:
+            self.calls.append("kill")
+            self.called.set()
+            await asyncio.sleep(1_000)
+            return what
+
+        @heddle.tool(effect="read", timeout_s=1_000)
+        async def look(what: str, seconds: float = 0.0) -> str:
+            self.calls.append(f"look {what}")
+            await asyncio.sleep(seconds)
+            return what
+
+        return [kill, look]
+
+    async def live(self, plan: Any, store: MemoryStore | None) -> Any:
+        """One life: its result, or the store that it leaves when it dies."""
+        self.called.clear()
+        first = store is None
+        store = store or MemoryStore()
+        if first:
+            run = heddle.execute(plan, self.tools(), journal=store, run_id="r", limits=self.limits)
+        else:
+            run = heddle.resume("r", self.tools(), journal=store)
+        life, died = asyncio.create_task(run), asyncio.create_task(self.called.wait())
+        await asyncio.wait([life, died], return_when=asyncio.FIRST_COMPLETED)
+        if life.done():
+            died.cancel()
+            return life.result()
+        if first:  # else there is nothing to go on with
+            await asyncio.sleep(2 * GROUP_S)
+        left = await entries_of(store, "r")
+        life.cancel()
+        await asyncio.wait([life])
+        return cut_after(left, len(left), token=store.kept["r"].token)
+
+    async def live_on(self, plan: Any, most: int = 20) -> tuple[Any, int]:
+        """The result, and how many lives were lost for it."""
+        left: Any = None
+        for lives in range(most):
+            left = await self.live(plan, left)
+            if not isinstance(left, MemoryStore):
+                return left, lives
+        raise AssertionError("it never ends")
+
+
+ALONE = heddle.parse('1. kill("a")\n', dialect="llmcompiler")
+
+
+@pytest.mark.parametrize("effect", ["pure", "read", "idempotent"])
+@pytest.mark.parametrize("most", [2, 5])
+def test_a_step_that_kills_whoever_calls_it_is_not_begun_for_ever(effect: Any, most: int) -> None:
+    async def main() -> None:
+        killer = Killer(effect, max_deaths=most)
+        result, lives = await killer.live_on(ALONE)
+        (step,) = result.steps
+        assert (step.status, step.error.code) == ("failed", "poisoned")
+        assert f"{most} processes in a row" in step.error.message
+        assert len(killer.calls) == lives
+        assert most <= lives <= most + 2  # before one goes warily, not all is on the disk
+        assert audit(result.events).violations == []
+
+    run_virtual(main())
+
+
+def test_nobody_is_blamed_who_ran_beside_it() -> None:
+    async def main() -> None:
+        plan = heddle.parse(
+            '1. look("a")\n2. kill($1)\n3. look("b", 1)\n4. look("c", 1)\n5. look($2)\n',
+            dialect="llmcompiler",
+        )
+        killer = Killer("read", max_deaths=3)
+        result, lives = await killer.live_on(plan)
+        assert [step.status for step in result.steps] == [
+            "done", "failed", "done", "done", "skipped",
+        ]  # fmt: skip
+        assert result.steps[1].error.code == "poisoned"
+        assert lives <= 3 + 2 + 3  # it alone, before one goes warily, and those that got somewhere
+
+    run_virtual(main())
+
+
+def test_so_it_is_within_a_map_and_within_a_plan_that_came_out_as_a_result() -> None:
+    inner, lines = '1. kill("x")\n2. look("y")\n', "llmcompiler"
+    plans: list[list[dict[str, Any]]] = [
+        [{"id": "2", "tool": "kill", "args": {"what": {"$item": []}}, "over": ["x", "y", "z"]}],
+        [
+            {"id": "1", "tool": "look", "args": {"what": inner}},
+            {"id": "2", "tool": "expand", "args": {"plan": {"$ref": "1"}, "dialect": lines}},
+        ],
+    ]
+
+    async def main() -> None:
+        for steps in plans:
+            plan = heddle.parse(json.dumps({"heddle": 1, "steps": steps}), dialect="json")
+            result, _ = await Killer("read", max_deaths=2).live_on(plan)
+            errors = [event for event in result.events if isinstance(event, ev.StepError)]
+            assert {error.code for error in errors} >= {"poisoned"}
+            assert result.status in ("failed", "partial")
 
     run_virtual(main())

@@ -61,6 +61,7 @@ def ask(
     max_calls: int | None,
     max_tokens: int | None,
     max_cost: float | None,
+    max_deaths: int | None,
     shared_limits: bool,
     join: str,
     chains: int,
@@ -87,7 +88,14 @@ def ask(
     refuse_without_planner(model, planner_model)
     tools = options.toolset(tool_specs)
     limits = options.limits(
-        concurrency, timeout, per_provider, rpm, max_calls, max_tokens, max_cost
+        concurrency,
+        timeout,
+        per_provider,
+        rpm,
+        max_calls,
+        max_tokens,
+        max_cost,
+        max_deaths,
     )
     asked = options.models(model, planner_model, joiner_model)
 

@@ -134,7 +134,13 @@ def run_limits(command: Command) -> Command:
     concurrency = click.option(
         "--concurrency", type=click.IntRange(1), metavar="N", help="Steps in flight at once."
     )
-    return concurrency(_budgets(time_and_rates(command)))
+    deaths = click.option(
+        "--max-deaths",
+        type=click.IntRange(1),
+        metavar="N",
+        help="Processes in a row that may die with a step before it counts as failed.",
+    )
+    return concurrency(_budgets(time_and_rates(deaths(command))))
 
 
 def _budgets(command: Command) -> Command:
@@ -197,12 +203,15 @@ def limits(
     max_calls: int | None = None,
     max_tokens: int | None = None,
     max_cost: float | None = None,
+    max_deaths: int | None = None,
 ) -> Limits:
     """Limits with what was given; the library's defaults for the rest."""
     from heddle.plan.limits import Limits
 
     given: dict[str, Any] = {"per_provider": dict(per_provider), "requests_per_minute": dict(rpm)}
     given |= {"budget_calls": max_calls, "budget_tokens": max_tokens, "budget_usd": max_cost}
+    if max_deaths is not None:
+        given["max_deaths"] = max_deaths
     if concurrency is not None:
         given["concurrency"] = concurrency
     if timeout is not None:

@@ -48,6 +48,7 @@ def run(
     max_calls: int | None,
     max_tokens: int | None,
     max_cost: float | None,
+    max_deaths: int | None,
     shared_limits: bool,
     yes: bool,
     report: str | None,
@@ -69,7 +70,14 @@ def run(
     tools = options.toolset(tool_specs)
     inputs = options.input_values(input_specs)
     limits = options.limits(
-        concurrency, timeout, per_provider, rpm, max_calls, max_tokens, max_cost
+        concurrency,
+        timeout,
+        per_provider,
+        rpm,
+        max_calls,
+        max_tokens,
+        max_cost,
+        max_deaths,
     )
     asked = options.models(model).get("")
 

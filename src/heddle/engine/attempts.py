@@ -101,6 +101,8 @@ class Attempts:
         self.hedging: Hedging | None = None
         self.spare: Callable[[], None] | None = None
         self.speculating = False
+        self._wary = False
+        self._most = limits.concurrency
         self.lease = 0
         self.admission = admission
         self.deadlines = deadlines
@@ -128,10 +130,22 @@ class Attempts:
         self._cancelled: dict[asyncio.Task[None], Node] = {}  # that have not ended yet
         self._pumping = False
 
+    def go_warily(self) -> None:
+        """Make one call at a time, each written down before, until one has come to something.
+
+        Process after process has died without bringing the run further. Whoever kills the next one
+        is to be known, and nobody beside is to be blamed.
+        """
+        self._wary, self._most = True, 1
+
+    def _relax(self) -> None:
+        self._wary, self._most = False, self._limits.concurrency
+        self.pump_soon()
+
     def pump(self) -> None:
         """Give every ready step that finds a slot a worker."""
         self._pumping = False
-        ready, most = self._queue.ready, self._limits.concurrency
+        ready, most = self._queue.ready, self._most
         try:
             while ready and self.in_flight < most and (node := self._next()) is not None:
                 worker = self._loop.create_task(self._work(node))
@@ -152,7 +166,7 @@ class Attempts:
             self._loop.call_soon(self.pump)
 
     def _next(self) -> Node | None:
-        if self.in_flight >= self._limits.concurrency:
+        if self.in_flight >= self._most:
             return None
         node = self._queue.take()
         if node is not None:
@@ -189,6 +203,8 @@ class Attempts:
                 if node.spec.effectful:  # type: ignore[union-attr]
                     await self._intend(node, args)
                 started = self._begin(node, step)
+                if self._wary and not node.spec.effectful:  # type: ignore[union-attr]
+                    await self._log.durable(len(self._log.events) - 1)
                 value = await self._call(step.tool, args, node.attempt)
             except BaseException as error:  # whatever a tool raises is its own failure
                 kept = node.status == "running"
@@ -209,7 +225,7 @@ class Attempts:
             if kept and turns % _TURN == 0:
                 await asyncio.sleep(0)
             node = self._next() if kept and queue.ready else None
-            if self.speculating or (queue.ready and self.in_flight < self._limits.concurrency):
+            if self.speculating or (queue.ready and self.in_flight < self._most):
                 self.pump_soon()  # not at once: this worker may get to them before the loop does
 
     def _args(self, node: Node, step: Step) -> dict[str, Any]:
@@ -238,6 +254,8 @@ class Attempts:
         started = [self._begin(node, node.step) for node in args]  # type: ignore[arg-type]
         tool = first.step.tool  # type: ignore[union-attr]
         try:
+            if self._wary:
+                await self._log.durable(len(self._log.events) - 1)
             values = await call(tool, list(args.values()))
         except BaseException as error:  # whatever a tool raises is its own failure
             values = [error] * len(args)
@@ -334,6 +352,8 @@ class Attempts:
             calling.set(None)
         if self.hedging is not None:
             self.hedging.over(node, answered=not isinstance(ended, BaseException))
+        if self._wary and ended is not UNCALLED:
+            self._relax()
         node.task = None
         self.in_flight -= 1
         if node.deadline is not None:
@@ -400,7 +420,7 @@ class Attempts:
     @property
     def has_room(self) -> bool:
         """Whether the run has a slot left."""
-        return self.in_flight < self._limits.concurrency
+        return self.in_flight < self._most
 
     def outrun(self, node: Node) -> None:
         """Another call has answered in the place of a step's own, which is stopped."""

@@ -4,7 +4,8 @@
         └────────nobody knows──────────────▶ what the tool's policy says, else unknown
 
 None is ever repeated because it is in doubt. A call that may be repeated (`pure`, `read`, and
-`idempotent` with its key) is no doubt: it is simply made again, as the next attempt.
+`idempotent` with its key) is no doubt: it is simply made again, as the next attempt. But where one
+process after the other dies with it, it is poison, and has failed.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from heddle.engine.calls import CurrentCall, calling
 from heddle.engine.events import StepUnknown, UnknownResolved
 from heddle.engine.outcomes import RESOLVED_FAILED
+from heddle.engine.retrying import POISONED
 from heddle.plan.canonical import sound
 from heddle.tools.probes import Done, Failed, NotDone, Unsure
 
@@ -51,6 +53,7 @@ class Doubts:
         probe: asks a tool what became of a call, if it can say; see `LocalExecutor.probe`.
         args: filled arguments of a step, or of an element.
         resolved: what a person says, by place.
+        max_deaths: processes that may die with a call one after the other.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class Doubts:
         probe: Probe,
         args: Callable[[Node], dict[str, Any]],
         resolved: Mapping[Place, Resolution],
+        max_deaths: int,
     ) -> None:
         self._past = past
         self._log = log
@@ -72,6 +76,7 @@ class Doubts:
         self._probe = probe
         self._args = args
         self._resolved = dict(resolved)
+        self._max_deaths = max_deaths
         self._tasks: set[asyncio.Task[None]] = set()
 
     def take(self, node: Node) -> bool:
@@ -84,13 +89,22 @@ class Doubts:
             return True
         intent = self._past.doubtful.pop(place, None)
         if intent is None or intent.effect != "write":
-            return False
+            return self._poisoned(node, place)
         node.status, node.begun = "running", True
         resolution = self._resolved.pop(place, None)
         if resolution is not None:
             self._resolve(node, resolution, "human")
         else:
             self._ask(node, intent)
+        return True
+
+    def _poisoned(self, node: Node, place: Place) -> bool:
+        """Whether a call is not made again: too many processes have died with it."""
+        deaths = self._past.deaths.by_place.get(place, 0)
+        if deaths < self._max_deaths:
+            return False
+        message = f"{deaths} processes in a row died with it, and none brought the run further"
+        self._outcomes.ruled_out(node, POISONED, message)
         return True
 
     def about(self, id: str, element: int | None = None) -> bool:

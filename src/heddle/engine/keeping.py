@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 from heddle.engine.journal.owners import this_process
@@ -91,6 +91,9 @@ async def kept_on(
     )  # fmt: skip
     try:
         workshop.owned(lease)
+        if head is not None:  # a process that dies at once is to be known of
+            with suppress(JournalError):  # the run has been told, and stops
+                await workshop.log.durable(len(workshop.log.events) - 1)
         yield
     finally:
         await journal.aclose()

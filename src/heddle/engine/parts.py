@@ -51,6 +51,10 @@ if TYPE_CHECKING:
 __all__ = ["Owner", "Parts", "Terms"]
 
 
+_STUCK = 2
+"""Processes in a row that got nowhere; the next one makes one call at a time to see which kills."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Terms:
     """On what terms the steps of a run are run.
@@ -133,6 +137,8 @@ class Parts:
             specs, executor, log, limits, queue, lookup, sharing, outcomes,
             deadlines, retrying.left_s, self.admission, terms.run_id,
         )  # fmt: skip
+        if terms.past is not None and terms.past.deaths.stuck >= _STUCK:
+            attempts.go_warily()
         if limits.hedging:
             attempts.hedging = Hedging(
                 log, limits, queue, lookup, attempts, estimates, executor, outcomes.succeeded
@@ -144,6 +150,7 @@ class Parts:
         self.doubts = None if terms.past is None else Doubts(
             terms.past, log, outcomes, owner.begin_again, attempts,
             getattr(executor, "probe", _no_probe), lookup.args_of, terms.resolved,
+            limits.max_deaths,
         )  # fmt: skip
         self.beginnings = Beginnings(
             log, queue, sharing, outcomes, Repeats(nodes, log, lookup), expand,

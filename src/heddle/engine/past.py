@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 
 from heddle.engine import events as ev
 from heddle.engine.outcomes import RESOLVED_FAILED
+from heddle.engine.killers import Deaths, deaths_of
 from heddle.engine.record import event_of
 from heddle.engine.retold import plans_of
 from heddle.engine.state import TAKES, RunState
@@ -61,6 +62,7 @@ class Past:
         given: by map, the elements that have a value.
         last_round: the greatest number that a round was ever given.
         model_calls: how many models were asked.
+        deaths: with which steps its last processes died, if it is not over.
         nested: by the place that expands it, the number of a plan that came out as a result.
 
     Cost: linear.
@@ -82,7 +84,9 @@ class Past:
         self._plans: dict[int, Plan] | None = None
         self.last_round = self.model_calls = 0
         self._fold()
+        self.deaths = Deaths(0, {})
         if self.state.finished is None:
+            self.deaths = deaths_of(self.entries, self.nested)
             self._cut_off(ev.LeaseTaken(self.state.last_s, "", 0))
 
     def _fold(self) -> None:

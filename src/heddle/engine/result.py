@@ -415,7 +415,8 @@ _HINTS = {
     "deadline": "raise limits.run_timeout_s (--timeout), or ask for less",
     "expired": "raise limits.queue_timeout_s, or the limits on what runs at once",
     "breaker-open": "look at the provider's status, or raise limits.run_timeout_s to wait longer",
-    "poisoned": "the same failure three times: look at the step's arguments and its tool",
+    "poisoned": "it would come again: look at the step's arguments and its tool; with isolate=True "
+    "a tool's calls have processes of their own",
     "over-budget": "raise the limit that begins with budget_ (--max-calls, --max-tokens, "
     "--max-cost), or ask for less",
     "not-approved": "nothing was changed; approve the plan to run its effects",

@@ -58,6 +58,9 @@ FREE_RETRIES: Final = 10
 RETRIES_PER: Final = 10
 """Requests that earn one more retry."""
 
+POISONED: Final = "poisoned"
+"""Code of a step that is not tried again because the same would come of it."""
+
 POISON: Final = 3
 """Failures of its own, all the same, after which a step is not tried again."""
 
@@ -224,7 +227,7 @@ class Retrying:
         story = self._stories.get(node) or _Story(now if began_s is None else began_s)
         story.take(code, message)
         if fault.kind == "own" and fault is not TIMED_OUT and story.alike >= POISON:
-            return self._for_good(node, "poisoned")
+            return self._for_good(node, POISONED)
         if node.attempt >= self._attempts(node, fault) or not self._repeatable(node, fault):
             return self._for_good(node, code)
         wakes_s = self._wakes_s(node, fault, story)

@@ -17,8 +17,8 @@ _BY_NAME = (
 )  # fmt: skip
 
 _COUNTS = (
-    "max_steps", "concurrency", "max_rounds", "max_turns", "max_attempts", "sync_threads",
-    "worker_processes",
+    "max_steps", "concurrency", "max_rounds", "max_turns", "max_attempts", "max_deaths",
+    "sync_threads", "worker_processes",
 )  # fmt: skip
 
 
@@ -72,6 +72,9 @@ class Limits:
             then it is skipped. None for as long as the run lasts.
         max_attempts: attempts of a step, or of a model call, whose fault may pass: throttled, no
             connection, server errors. Its own exceptions are tried again where `retry` says so.
+        max_deaths: processes in a row that may die with nothing under way but the same step, and
+            without bringing the run further; it is not tried again then, but has failed,
+            `poisoned`.
         run_timeout_s: seconds for the whole run; None for no deadline.
         join_reserve_s: seconds of the run's time that are kept for joining.
         stall_timeout_s: seconds that a model's stream may be silent.
@@ -121,6 +124,7 @@ class Limits:
     step_total_s: float | None = None
     queue_timeout_s: float | None = None
     max_attempts: int = 4
+    max_deaths: int = 5
     run_timeout_s: float | None = 600.0
     join_reserve_s: float = 20.0
     stall_timeout_s: float = 60.0

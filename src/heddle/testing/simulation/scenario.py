@@ -44,7 +44,9 @@ class Scenario:
     plan: Plan
     tools: tuple[Tool, ...]
     inputs: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    limits: Limits = field(default_factory=lambda: Limits(grace_s=60.0, run_timeout_s=None))
+    limits: Limits = field(
+        default_factory=lambda: Limits(grace_s=60.0, run_timeout_s=None, max_deaths=1_000)
+    )
     kinds: frozenset[str] = frozenset(KINDS)
     deaths: int = 3
     changes: int | None = None
@@ -91,6 +93,7 @@ def scenario_of(seed: int, size: int | None = None) -> Scenario:
             speculation=seed % 3 == 0,
             max_rounds=2 + seed % 3,
             max_turns=6,
+            max_deaths=1_000,  # what dies here, dies of something else than its steps
         ),
         kinds=kinds,
         changes=random.choice((None, None, None, 3)),
