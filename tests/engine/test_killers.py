@@ -8,8 +8,8 @@ from heddle.engine import events as ev
 from heddle.engine.killers import Deaths, deaths_of
 
 EFFECT = ev.StepIntent(
-    0.0, "5", None, 1, "idempotent", "", "", None, ev.EffectOrigin("r", 1, 1, "", None)
-)
+    0.0, "5", None, 1, "idempotent", "", "", None, ev.EffectOrigin("r", 1, 1, "", None), 1
+)  # fmt: skip
 
 
 def lease() -> Any:
@@ -54,7 +54,7 @@ def test_a_process_that_has_brought_the_run_further_ends_the_row() -> None:
         (ev.RESULT, 0.0, "2", 1, 7, None, None, None, ""),
         ended("2"),
         ev.ElementEnded(0.0, "2", 1, "failed", "raised"),
-        ev.RunFinished(0.0, "unresolved"),
+        ev.RunFinished(0.0, "unresolved", None, "", ""),
         ev.CancelRequested(0.0, "", "the run was interrupted"),
     ):
         assert deaths(*before, started("1"), further) == (0, {})
@@ -69,6 +69,8 @@ def test_one_that_wrote_nothing_is_in_the_row_and_nobodys_fault() -> None:
 def test_an_attempt_that_has_come_to_nothing_is_not_under_way_any_more() -> None:
     one = started("1"), failed("1", retryable=True)
     assert deaths(lease(), *one, started("2")) == (1, {("2", None): 1})
+    assert deaths(lease(), *one, started("1")) == (1, {("1", None): 1})
+    assert deaths(lease(), *one) == (1, {})
 
 
 def test_what_expands_a_plan_calls_nothing_itself() -> None:

@@ -4,8 +4,8 @@ A process that dies says nothing of why. It may have been its step, or somebody 
 death counts against a step only where nothing else was under way, and only if that process had not
 brought the run further; and it is the last ones in a row that count.
 
-    life | began 1, 1 done, began 2 | began 2, 3 | began 2 | began 2 |
-                 further                whose?        2        2         two deaths, three lives stuck
+    began 1, 1 ended, began 2 │ began 2 and 3 │ began 2 │ began 2 │    three got nowhere,
+             further               whose?          2         2         with 2 died two
 """
 
 from __future__ import annotations
@@ -53,19 +53,19 @@ def deaths_of(entries: Sequence[Entry], nested: Collection[_Place]) -> Deaths:
     """
     stuck, found = 0, Counter[_Place]()
     begun: set[_Place] = set()
-    over: set[_Place] = set()
+    over: set[_Place] = set()  # attempts before this have come to something: we go backwards
     for entry in reversed(entries):
         if entry.__class__ is tuple:
             if entry[0] in (ev.RESULT, ev.ENDED):
                 break
             if entry[0] == ev.STARTED:
-                begun.add((entry[2], entry[4]))  # type: ignore[misc]
+                begun |= {(entry[2], entry[4])} - over  # type: ignore[misc]
         elif isinstance(entry, ev.StepIntent):
-            begun.add((entry.step, entry.element))
+            begun |= {(entry.step, entry.element)} - over
         elif isinstance(entry, ev.StepError):
             over.add((entry.step, entry.element))
         elif isinstance(entry, ev.LeaseTaken):
-            suspects = begun - over - set(nested)
+            suspects = begun - set(nested)
             stuck += 1
             found.update(suspects if len(suspects) == 1 else ())
             begun, over = set(), set()

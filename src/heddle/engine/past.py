@@ -14,8 +14,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 
 from heddle.engine import events as ev
-from heddle.engine.outcomes import RESOLVED_FAILED
 from heddle.engine.killers import Deaths, deaths_of
+from heddle.engine.outcomes import RESOLVED_FAILED
 from heddle.engine.record import event_of
 from heddle.engine.retold import plans_of
 from heddle.engine.state import TAKES, RunState
