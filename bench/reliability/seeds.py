@@ -1,6 +1,6 @@
 """Seeds: random plans, random faults, random deaths; every promise is checked after each.
 
-A seed is some 55 ms of one core, so that 200,000 of them are three hours.
+A seed is some 35 ms of one core, so that 200,000 of them are two hours.
 """
 
 from __future__ import annotations

@@ -76,7 +76,7 @@ def test_the_seeds_are_not_trivial(outcomes: list[Outcome]) -> None:
 
 
 def test_a_seed_replays_exactly() -> None:
-    for seed in (1, 7, 28, 90):
+    for seed in (1, 7, 28, 63, 90, 248):
         assert simulate(seed).trace() == simulate(seed).trace()
 
 

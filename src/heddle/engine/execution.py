@@ -22,7 +22,7 @@ from heddle.plan.limits import Limits
 from heddle.tools.toolbox import toolbox
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterable, Mapping
+    from collections.abc import Coroutine, Iterable, Mapping, Sequence
 
     from heddle.engine.journal.places import Place
     from heddle.engine.log import EventLog
@@ -123,25 +123,37 @@ async def execute(
 async def carried_out(workshop: Workshop, plan: Plan, approve: Approve | None) -> RunResult:
     """The result of a plan, from its beginning or from where its past ends."""
     async with workshop:
-        findings = verify.check(plan, workshop.specs, inputs=workshop.inputs.keys())
+        verifier = verify.Verifier(
+            workshop.specs,
+            inputs=workshop.inputs.keys(),
+            coming=[entry.id for entry in plan.entries],
+        )
+        findings = verifier.check(plan)
         findings += verify.too_dear(plan, workshop.specs, workshop.limits)
         if any(finding.severity == "error" for finding in findings):
             return _reject(workshop, plan, findings)
         try:
-            answer, error = await _carry_out(workshop, plan, approve), None
+            answer, error = await _carry_out(workshop, plan, verifier, findings, approve), None
         except HeddleError as caught:
             answer, error = None, _error(caught)
     return workshop.finish(answer, error)
 
 
-async def _carry_out(workshop: Workshop, plan: Plan, approve: Approve | None) -> Any:
+async def _carry_out(
+    workshop: Workshop,
+    plan: Plan,
+    verifier: verify.Verifier,
+    findings: Sequence[Finding],
+    approve: Approve | None,
+) -> Any:
     """Take a checked plan in and wait for its answer."""
     limits = workshop.limits
     running = Plan(output=plan.output, round=plan.round, text=plan.text, dialect=plan.dialect)
-    round = workshop.begin(running, bounded=False)
+    round = workshop.begin(running, bounded=False, checked=verifier)
+    remarks = _by_step(findings)
     workshop.deadline(limits.run_timeout_s)
     for place, step in enumerate(plan.steps):
-        round.take(step)
+        round.take_checked(step, remarks.get(step.id, ()))
         if place % 1000 == 999:
             await asyncio.sleep(0)  # a long plan must not hold up what already runs
     for finding in dict.fromkeys(plan.findings):  # remarks of its reader
@@ -152,6 +164,13 @@ async def _carry_out(workshop: Workshop, plan: Plan, approve: Approve | None) ->
     await workshop.release(round, approve)
     await workshop.wait_for_output(running)
     return workshop.output(running)
+
+
+def _by_step(findings: Sequence[Finding]) -> dict[str, list[Finding]]:
+    found: dict[str, list[Finding]] = {}
+    for finding in findings:
+        found.setdefault(finding.step, []).append(finding)
+    return found
 
 
 def _reject(workshop: Workshop, plan: Plan, findings: list[Finding]) -> RunResult:

@@ -11,6 +11,7 @@ What had begun and has no end was cut off when its process died. An attempt is j
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 
 from heddle.engine import events as ev
@@ -18,6 +19,7 @@ from heddle.engine.killers import Deaths, deaths_of
 from heddle.engine.outcomes import RESOLVED_FAILED
 from heddle.engine.record import event_of
 from heddle.engine.retold import plans_of
+from heddle.engine.settings import plan_in
 from heddle.engine.state import TAKES, RunState
 
 if TYPE_CHECKING:
@@ -129,6 +131,12 @@ class Past:
     def last_s(self) -> float:
         """Seconds of the run's clock at the last event."""
         return self.state.last_s
+
+    @cached_property
+    def handed(self) -> Plan:
+        """The plan that the run was handed; only of one that was."""
+        assert self.created is not None
+        return plan_in(self.created.config)
 
     def plan(self, round: int) -> Plan:
         """The plan of a round, as far as it came."""

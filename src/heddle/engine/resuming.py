@@ -21,7 +21,7 @@ from heddle.engine.many import many_objects
 from heddle.engine.past import Past
 from heddle.engine.reopening import refuse_known, to_reopen
 from heddle.engine.retold import retold
-from heddle.engine.settings import limits_of, plan_in, tool_hashes
+from heddle.engine.settings import limits_of, tool_hashes
 from heddle.engine.workshop import Workshop, specs_of
 from heddle.errors import ConfigError, JournalError
 from heddle.tools.toolbox import toolbox
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from heddle.engine.round import Approve
     from heddle.engine.slots import Slots
     from heddle.models.protocol import Model
-    from heddle.plan.ir import Plan
     from heddle.tools.function import Tool
     from heddle.tools.probes import Resolution
 
@@ -97,11 +96,11 @@ async def resume(
     box, models = toolbox(tools), models_of(model)
 
     def wire(past: Past, log: EventLog) -> Workshop:
-        refuse_without_model(_plan_of(past), specs_of(box), models)
+        refuse_without_model(past.handed, specs_of(box), models)
         return workshop_of(past, box, log, models=models, slots=slots, resolve=resolve)
 
     async def run(workshop: Workshop, past: Past) -> RunResult:
-        return await carried_out(workshop, _plan_of(past), approve)
+        return await carried_out(workshop, past.handed, approve)
 
     return await go_on(
         run_id, journal, "plan", wire, run, log or EventLog(), asked=approve is not None,
@@ -217,11 +216,6 @@ def _nobody_approves(run_id: str) -> ConfigError:
         code="no-approver",
         hint="pass approve=… as before, or --yes on the command line",
     )
-
-
-def _plan_of(past: Past) -> Plan:
-    assert past.created is not None
-    return plan_in(past.created.config)
 
 
 def workshop_of(

@@ -90,7 +90,7 @@ def plan_in(config: Mapping[str, Any]) -> Plan:
     kept = config["plan"]
     plan = Plan(round=kept["round"], text=config["text"], dialect=config["dialect"])
     for step in kept["steps"]:
-        plan.add(step_from_wire(step))
+        plan.add(step_from_wire(step, sound=True))
     plan.output = decode(kept["output"])
     plan.findings = [finding_from_wire(finding) for finding in config["findings"]]
     plan.close()

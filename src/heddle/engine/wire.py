@@ -136,17 +136,32 @@ def _json(value: Any) -> Any:
     level: list[Any] = [value]
     depth = 0
     while level:
-        level = [inner for item in level for inner in _inside(item)]
+        inner: list[Any] = []
+        for item in level:
+            if item.__class__ is str:  # as most are: no call
+                item.encode()
+            elif item.__class__ not in _SOUND:
+                inner += _inside(item)
+        level = inner
         depth += 1
         if depth > _MAX_NESTING:
             raise ValueError(f"it nests deeper than {_MAX_NESTING} lists and objects")
     return value
 
 
+_SOUND = frozenset((bool, int, type(None)))
+"""Classes of scalars, all of whose values are JSON."""
+
+
 def _inside(value: Any) -> Any:
     """What a container holds, its keys included; scalars hold nothing and are checked."""
-    if value is None or isinstance(value, (bool, int)):
-        return ()
+    if isinstance(value, dict):
+        mapping = cast("dict[Any, Any]", value)
+        for key in mapping:
+            _text(key)
+        return mapping.values()
+    if isinstance(value, (list, tuple)):
+        return cast("list[Any]", value)
     if isinstance(value, str):
         value.encode()
         return ()
@@ -154,13 +169,8 @@ def _inside(value: Any) -> Any:
         if not math.isfinite(value):
             raise ValueError(f"{value} is not a JSON number")
         return ()
-    if isinstance(value, (list, tuple)):
-        return cast("list[Any]", value)
-    if isinstance(value, dict):
-        mapping = cast("dict[Any, Any]", value)
-        for key in mapping:
-            _text(key)
-        return mapping.values()
+    if isinstance(value, int):
+        return ()
     raise TypeError(f"{type(value).__name__} is not JSON")
 
 

@@ -264,6 +264,7 @@ class Workshop:
         earlier: Mapping[str, Any] | None = None,
         parent: str = "",
         element: int | None = None,
+        checked: verify.Verifier | None = None,
     ) -> Round:
         """Begin a round.
 
@@ -273,10 +274,11 @@ class Workshop:
             earlier: declared result schemas of earlier rounds' steps, by id.
             parent: the step that expands the plan; "" for a plan of the run itself.
             element: the element of that step, where it is a map.
+            checked: has seen the whole of what will fill it.
         """
 
         def verifier() -> verify.Verifier:
-            return verify.Verifier(
+            return checked or verify.Verifier(
                 self.specs,
                 limits=self.limits if bounded else None,
                 inputs=self.inputs.keys(),

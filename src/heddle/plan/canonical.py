@@ -92,6 +92,8 @@ def _number(value: float) -> str:
     if value == 0:
         return "0"
     text = repr(value)
+    if "e" not in text:  # both print it alike, but for the point of a whole number
+        return text.removesuffix(".0")
     size = abs(value)
     if 1e-6 <= size < 1e21:
         plain = format(Decimal(text), "f")
@@ -102,18 +104,10 @@ def _number(value: float) -> str:
 
 
 def _write(value: Any, out: list[str]) -> None:
-    if value is None:
-        out.append("null")
-    elif value is True:
-        out.append("true")
-    elif value is False:
-        out.append("false")
-    elif isinstance(value, str):
+    if value.__class__ is str:
         out.append(_quote(value))
-    elif isinstance(value, int):
-        out.append(str(value))
-    elif isinstance(value, float):
-        out.append(_number(value))
+    elif isinstance(value, dict):
+        _write_object(cast("dict[str, Any]", value), out)
     elif isinstance(value, (list, tuple)):
         mark = "["
         for item in cast("list[Any]", value):
@@ -121,16 +115,36 @@ def _write(value: Any, out: list[str]) -> None:
             _write(item, out)
             mark = ","
         out.append("[]" if mark == "[" else "]")
-    elif isinstance(value, dict):
-        mark = "{"
-        mapping = cast("dict[str, Any]", value)
-        for key in sorted(mapping, key=_utf16):
-            out.append(f"{mark}{_quote(key)}:")
-            _write(mapping[key], out)
-            mark = ","
-        out.append("{}" if mark == "{" else "}")
     else:
-        raise TypeError(f"{type(value).__name__} is not JSON")
+        out.append(_scalar(value))
+
+
+def _write_object(mapping: dict[str, Any], out: list[str]) -> None:
+    plain = "".join(mapping).isascii()  # then code points are in the order of UTF-16
+    mark = "{"
+    for key in sorted(mapping) if plain else sorted(mapping, key=_utf16):
+        item = mapping[key]
+        if item.__class__ is str:  # as most are: no call
+            out.append(f"{mark}{_quote(key)}:{_quote(item)}")
+        else:
+            out.append(f"{mark}{_quote(key)}:")
+            _write(item, out)
+        mark = ","
+    out.append("{}" if mark == "{" else "}")
+
+
+def _scalar(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float):
+        return _number(value)
+    if isinstance(value, str):
+        return _quote(value)
+    raise TypeError(f"{type(value).__name__} is not JSON")
 
 
 def _utf16(key: str) -> bytes:
@@ -161,7 +175,7 @@ def sound(text: str) -> str:
 
 def encode(value: Value) -> Any:
     """A value with nodes as plain JSON."""
-    if value is None or isinstance(value, (str, int, float)):
+    if value.__class__ in _SCALARS or isinstance(value, (str, int, float)):
         return value
     if isinstance(value, dict):
         mapping = cast("dict[str, Any]", value)
@@ -289,14 +303,14 @@ def step_to_json(step: Step, *, note: bool = False) -> dict[str, Any]:
     if step.when is not None:
         subject = encode(step.when.subject)
         out["when"] = {"not": subject} if step.when.negated else subject
-    for name in ("after", "reads", "writes"):
-        if getattr(step, name):
-            out[name] = list(getattr(step, name))
-    if step.sees is not None:
-        out["sees"] = list(step.sees)
-    for name in ("bound", "role", "timeout_s", "retry"):
-        if getattr(step, name) is not None:
-            out[name] = getattr(step, name)
+    lists = ("after", step.after or None), ("reads", step.reads or None)
+    for name, names in (*lists, ("writes", step.writes or None), ("sees", step.sees)):
+        if names is not None:
+            out[name] = list(names)
+    singles = ("bound", step.bound), ("role", step.role), ("retry", step.retry)
+    for name, value in (*singles, ("timeout_s", step.timeout_s)):
+        if value is not None:
+            out |= {name: value}
     if note and step.note:
         out["note"] = step.note
     return out

@@ -315,6 +315,9 @@ def qualified(round: int, name: str) -> str:
     return name if round == 1 else f"{round}.{name}"
 
 
+_SCALARS = frozenset((str, int, float, bool, type(None)))
+
+
 def nodes_of(value: Value) -> Iterator[Node]:
     """All nodes in a value, in reading order; a template's parts follow the template.
 
@@ -323,7 +326,7 @@ def nodes_of(value: Value) -> Iterator[Node]:
     stack: list[Any] = [value]
     while stack:
         item = stack.pop()
-        if isinstance(item, (str, int, float)) or item is None:
+        if item.__class__ in _SCALARS or isinstance(item, (str, int, float)):
             continue
         if isinstance(item, dict):
             stack.extend(reversed(list(cast("dict[str, Any]", item).values())))
@@ -341,7 +344,8 @@ def nodes_of(value: Value) -> Iterator[Node]:
 
 def references(step: Step) -> list[Ref]:
     """Every reference of a step: in its arguments, its `over` and its guard, in reading order."""
-    found = [node for node in nodes_of(step.args) if isinstance(node, Ref)]
+    args = [item for item in step.args.values() if item.__class__ not in _SCALARS]
+    found = [node for node in nodes_of(args) if isinstance(node, Ref)] if args else []
     if step.over is not MISSING:
         found += [node for node in nodes_of(step.over) if isinstance(node, Ref)]
     if step.when is not None and isinstance(step.when.subject, Ref):

@@ -125,6 +125,23 @@ class Verifier:
             *too_dear(plan, self._scope.tools, self._scope.limits),
         ]
 
+    def check(self, plan: Plan) -> list[Finding]:
+        """Everything that is wrong with a plan, of which nothing was shown yet; see `check`."""
+        found = list(plan.findings)
+        for entry in plan.entries:
+            if isinstance(entry, Hole):
+                found += entry.findings
+                self.hole(entry)
+            else:
+                found += self.step(entry)
+        found += self.close(plan)
+        return sorted(dict.fromkeys(found), key=lambda finding: _order(plan, finding))
+
+
+def _order(plan: Plan, finding: Finding) -> tuple[int, int, int]:
+    place = plan.place(finding.step) if finding.step in plan else len(plan)
+    return finding.line, finding.column, place
+
 
 def too_dear(plan: Plan, tools: Mapping[str, ToolSpec], limits: Limits | None) -> Iterator[Finding]:
     """Whether the calls of a plan may cost more than they are allowed to. Cost: linear."""
@@ -241,17 +258,4 @@ def check(
         runnable_only=runnable_only,
         coming=[entry.id for entry in plan.entries],
     )
-    found = list(plan.findings)
-    for entry in plan.entries:
-        if isinstance(entry, Hole):
-            found += entry.findings
-            verifier.hole(entry)
-        else:
-            found += verifier.step(entry)
-    found += verifier.close(plan)
-    return sorted(dict.fromkeys(found), key=lambda finding: _order(plan, finding))
-
-
-def _order(plan: Plan, finding: Finding) -> tuple[int, int, int]:
-    place = plan.place(finding.step) if finding.step in plan else len(plan)
-    return finding.line, finding.column, place
+    return verifier.check(plan)
