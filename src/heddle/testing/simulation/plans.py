@@ -51,18 +51,24 @@ def tools_of(plan: Plan) -> list[Tool]:
     return [_tool(name) for name in dict.fromkeys(step.tool for step in plan.steps)]
 
 
-def random_plan(seed: int, size: int | None = None) -> Plan:
+def random_plan(seed: int, size: int | None = None, *, wild: bool = False) -> Plan:
     """A plan of so many steps, about 23 by default; every other seed has maps.
+
+    Args:
+        seed: chooses everything.
+        size: how many steps.
+        wild: whether it has things, too, that the verifier would refuse.
 
     Cost: linear in its size.
     """
-    return _Maker(seed).plan(size)
+    return _Maker(seed, wild=wild).plan(size)
 
 
 class _Maker:
     """Makes the steps of one plan, each of which may refer to those before it."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, wild: bool = False) -> None:
+        self.wild = wild
         self.random = Random(seed)
         self.ids: list[str] = []
         self.maps: list[str] = []
@@ -94,7 +100,7 @@ class _Maker:
         near = self.ids[-12:] if self.chance(0.8) else self.ids
         id = self.random.choice(near)
         paths: list[tuple[str | int, ...]] = [(), (), (), (), ("id",), ("list", 1), ("list",)]
-        if id in self.maps:
+        if id in self.maps and not self.wild:
             paths = [(), (), (0,), (1, "id")]
         elif self.chance(0.05):
             paths.append(("gone", 0))
@@ -102,7 +108,7 @@ class _Maker:
 
     def single(self) -> str:
         """The id of a step that is no map."""
-        return self.random.choice([id for id in self.ids if id not in self.maps])
+        return self.random.choice([id for id in self.ids if self.wild or id not in self.maps])
 
     def value(self, depth: int = 0) -> Any:
         """An argument."""
@@ -137,6 +143,8 @@ class _Maker:
             return Ref(self.random.choice(self.maps[-4:]))
         if not self.ids or pick < 0.75:
             return [self.value(1) for _ in range(self.random.choice((0, 1, 2, 4)))]
+        if self.wild and self.chance(0.3):
+            return Choose((Ref(self.ref().step), Ref(self.ref().step)))
         refs: list[Any] = [Input("mail", ("to",)), self.ref()]
         if len(self.maps) < len(self.ids):
             refs.append(Ref(self.single(), ("list",)))
@@ -151,9 +159,11 @@ class _Maker:
         self.maps.append(step.id)
         when = step.when
         if self.chance(0.2):
-            path = self.random.choice((("yes",), ("yes",), ("no",)))
+            paths = [("yes",), ("yes",), ("no",)] + ([()] if self.wild else [])
+            path = self.random.choice(paths)
             when = When(Item(path), self.chance(0.3))
-        bound = self.random.choice((None, 1, 4)) if isinstance(over, Ref) else None
+        wide = isinstance(over, Ref) or self.wild
+        bound = self.random.choice((None, 1, 4)) if wide else None
         return replace(step, args=args, over=over, when=when, bound=bound)
 
     def more(self, count: int) -> dict[str, Any]:
