@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from engine.rig import Loom
 from heddle.engine.breaker import Breaker, BreakerSlots
 from heddle.engine.costs import DROPPED, UNUSED, Outcome
-from heddle.engine.retrying import RetryBudget
+from heddle.engine.retry_budget import RetryBudget
 from heddle.engine.slots import LocalSlots
 from heddle.engine.tally import Tally
 from heddle.errors import ModelError, ToolFailed

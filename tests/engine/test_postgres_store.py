@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 import pytest
 from store_contract import StoreContract
 
-from heddle.engine.journal.places import shown
+from heddle.engine.addresses import shown
 from heddle.engine.journal.postgres import UNSURE_FRAMES, PostgresStore
 from heddle.engine.journal.store import Frame, Head, Snapshot
 from heddle.errors import JournalError

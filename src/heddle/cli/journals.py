@@ -241,7 +241,7 @@ def go_on(run: str, status: str, unknown: Iterable[str], place: str | None) -> s
         unknown: writes in doubt; see `engine.journal.progress`.
         place: the journal's, if it was said on the command line.
     """
-    from heddle.engine.journal.places import shown
+    from heddle.engine.addresses import shown
 
     if status not in ("stopped", "unresolved", "cancelled"):
         return ""

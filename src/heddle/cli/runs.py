@@ -34,7 +34,7 @@ COLOURS = {
 @options.as_json
 def runs(place: str | None, limit: int, as_json: bool) -> int:
     """List runs: when, what became of them, how far they are, and how to go on."""
-    from heddle.engine.journal.places import shown
+    from heddle.engine.addresses import shown
 
     async def work(store: Store) -> list[dict[str, Any]]:
         return [_run(row, place) for row in await store.runs(limit)]

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any, Final
 from heddle.engine.acquiring import acquired
 from heddle.engine.alarm import Alarm
 from heddle.engine.costs import DROPPED, ONE
-from heddle.engine.retrying import RetryBudget
+from heddle.engine.retry_budget import RetryBudget
 from heddle.engine.tally import Tally
 from heddle.errors import HeddleError
 

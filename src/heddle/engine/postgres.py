@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import asyncpg
 
-from heddle.engine.journal.places import shown
+from heddle.engine.addresses import shown
 from heddle.engine.postgres_faults import AWAY, STARTING, fault, tells
 from heddle.errors import JournalError
 

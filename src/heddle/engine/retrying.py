@@ -18,8 +18,7 @@ own wish where it has one. Calls of a batch wait each for itself.
 stamina and tenacity were considered: both wrap a function, and sleep and decide inside of it. Here
 an attempt is an event, and a wait has neither a slot nor a task, on the clock of the run.
 
-Source: M. Brooker, "Exponential Backoff And Jitter" (AWS Architecture Blog, 2015); Google SRE book,
-chapter 22, for the budget.
+Source: M. Brooker, "Exponential Backoff And Jitter" (AWS Architecture Blog, 2015).
 """
 
 from __future__ import annotations
@@ -27,12 +26,10 @@ from __future__ import annotations
 import asyncio
 import math
 import random
-from bisect import bisect_left, bisect_right, insort
 from typing import TYPE_CHECKING, Final
 
 from heddle.engine.events import StepError
 from heddle.engine.faults import TIMED_OUT, Fault
-from heddle.engine.tally import Tally
 from heddle.tools.builtin.expand import EXPAND_SPEC
 
 if TYPE_CHECKING:
@@ -41,9 +38,10 @@ if TYPE_CHECKING:
     from heddle.engine.deadlines import Deadlines
     from heddle.engine.log import EventLog
     from heddle.engine.node import Node
+    from heddle.engine.retry_budget import RetryBudget
     from heddle.plan.limits import Limits
 
-__all__ = ["RetryBudget", "Retrying", "Waits"]
+__all__ = ["Retrying", "Waits"]
 
 BASE_S: Final = 0.5
 THROTTLED_BASE_S: Final = 1.0
@@ -52,11 +50,6 @@ THROTTLED_BASE_S: Final = 1.0
 LONGEST_S: Final = 30.0
 WISH_SPREAD: Final = 0.2
 """Share of a provider's own wish over which the waits after it are spread, at least."""
-
-BUDGET_WINDOW_S: Final = 60
-FREE_RETRIES: Final = 10
-RETRIES_PER: Final = 10
-"""Requests that earn one more retry."""
 
 POISONED: Final = "poisoned"
 """Code of a step that is not tried again because the same would come of it."""
@@ -98,52 +91,6 @@ class Waits:
         if self._random is None:
             self._random = random.Random(self._seed)
         return self._random.uniform(0.0, most_s)
-
-
-class RetryBudget:
-    """How many calls to one provider may be made again, so that trouble is not made larger.
-
-    Retries are at most a tenth of the requests of the last minute, and ten. One too many waits
-    until there is room for it. Calls that were throttled are none of them: nothing was done for
-    them, and the allowance says when they may come back.
-    """
-
-    __slots__ = ("_planned", "_requests")
-
-    def __init__(self) -> None:
-        self._requests = Tally(BUDGET_WINDOW_S)
-        self._planned: list[float] = []  # retries, in order
-
-    def requested(self, now: float) -> None:
-        """A request was made."""
-        self._requests.add(now)
-
-    def book(self, now: float, wait_s: float, until: float = math.inf) -> float | None:
-        """When a retry may begin that would wait so long by itself.
-
-        None where that is not before `until`; nothing is booked then.
-
-        Invariant: no minute sees more retries than were allowed when the last of them was booked.
-        """
-        planned = self._planned
-        del planned[: bisect_right(planned, now - BUDGET_WINDOW_S)]
-        allowed = FREE_RETRIES + self._requests.counts(now)[0] // RETRIES_PER
-        at = now + wait_s
-        around = bisect_left(planned, at + BUDGET_WINDOW_S) - bisect_right(
-            planned, at - BUDGET_WINDOW_S
-        )
-        if around >= allowed:
-            at = max(at, planned[-allowed] + BUDGET_WINDOW_S + wait_s)  # each at its own moment
-        if at >= until:
-            return None
-        insort(planned, at)
-        return at
-
-    def give_back(self, at: float) -> None:
-        """A retry that was booked for then is not made after all."""
-        place = bisect_left(self._planned, at)
-        if place < len(self._planned) and self._planned[place] == at:
-            del self._planned[place]
 
 
 class _Story:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
-from urllib.parse import urlsplit
 
 from heddle.engine.journal.sqlite import SQLiteStore
 from heddle.errors import ConfigError
@@ -17,7 +16,7 @@ from heddle.errors import ConfigError
 if TYPE_CHECKING:
     from heddle.engine.journal.store import Store
 
-__all__ = ["Place", "default_place", "open_store", "shown"]
+__all__ = ["Place", "default_place", "open_store"]
 
 Place: TypeAlias = "str | os.PathLike[str] | Store"
 """A path, a URL, or a store."""
@@ -64,27 +63,6 @@ def open_store(place: Place) -> Store:
             hint="a file name, or postgresql://user@host/database",
         )
     return SQLiteStore(text)
-
-
-def shown(place: Place) -> str:
-    """A place as it may be shown: a URL without password and options, and nothing of an odd one.
-
-    >>> shown("postgresql://weaver:secret@db:5432/runs?sslmode=require")
-    'postgresql://weaver@db:5432/runs'
-    """
-    if not isinstance(place, (str, os.PathLike)):
-        return repr(place)
-    text = os.fspath(place)
-    if "://" not in text:
-        return text
-    try:
-        parts = urlsplit(text)
-    except ValueError:
-        return f"{text.partition('://')[0]}://…"
-    if "@" in parts.path + parts.query + parts.fragment:  # a password may have been cut in two
-        return f"{parts.scheme}://…"
-    who, at, hosts = parts.netloc.rpartition("@")
-    return f"{parts.scheme}://{who.partition(':')[0]}{at}{hosts}{parts.path}"
 
 
 def _postgres(url: str) -> Store:

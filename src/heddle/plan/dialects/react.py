@@ -34,10 +34,11 @@ from typing import TYPE_CHECKING
 
 from heddle.plan.dialects.reading.action import ACTION_HINT, ANSWERS, Action
 from heddle.plan.dialects.reading.bracketed import TOOL
-from heddle.plan.dialects.reading.bracketing import Inputs, Spoken, call_written, refuse_unsaid
+from heddle.plan.dialects.reading.bracketing import Inputs, Spoken, call_written
 from heddle.plan.dialects.reading.lines import Line, LineReading
 from heddle.plan.dialects.reading.literal import Fault
 from heddle.plan.dialects.reading.names import Place
+from heddle.plan.dialects.reading.unsaid import refuse_unsaid
 from heddle.plan.ir import Hole, Origin, Step, qualified
 
 if TYPE_CHECKING:

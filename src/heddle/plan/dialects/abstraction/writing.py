@@ -10,7 +10,6 @@ from __future__ import annotations
 import ast
 import json
 import re
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any, cast
 
 from heddle.plan.canonical import canonical_bytes, canonical_text, encode, sound
@@ -18,6 +17,7 @@ from heddle.plan.dialects import parse
 from heddle.plan.dialects.abstraction.brackets import bracket_of, call_of
 from heddle.plan.dialects.reading.literal import Fault
 from heddle.plan.dialects.reading.names import INPUT, Names, Place
+from heddle.plan.dialects.reading.unsaid import refuse_unsaid
 from heddle.plan.ir import Input, Origin, Plan, Ref, Step, Template
 
 if TYPE_CHECKING:
@@ -33,12 +33,6 @@ _KEYWORD = re.compile(r"[^\W\d][\w-]*+")
 _FIELD = re.compile(r"[^\W\d]\w*+")
 _KEY = re.compile(r"""[^"'\\\]\[.\x00-\x1f\ud800-\udfff]++""")
 _UNSAFE = re.compile(r"\\.|[\[\]\x7f-\x9f\u2028\u2029]|[A-Za-z](?=_?\{?[0-9])|\$(?=\{?input\.)")
-_PLAIN = Step("", "")
-_UNSAID = tuple(
-    field.name
-    for field in fields(Step)
-    if field.name not in ("id", "tool", "args", "note", "origin")
-)
 
 
 def fits(id: str) -> bool:
@@ -157,9 +151,7 @@ def _brackets(steps: Sequence[Step]) -> Iterator[str]:
     for step in steps:
         if not fits(step.id):
             raise ValueError(f"step {step.id!r}: an abstract chain names its steps y1, y2, …")
-        for name in _UNSAID:
-            if getattr(step, name) != getattr(_PLAIN, name):
-                raise ValueError(f"step {step.id}: the abstraction dialect has no {name!r}")
+        refuse_unsaid(step, "abstraction")
         try:
             yield _bracket(step, names)
         except (ValueError, RecursionError) as error:

@@ -6,12 +6,12 @@ Reading what is written here gives the same plan. What cannot be read back is re
 from __future__ import annotations
 
 import re
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any, cast
 
 from heddle.plan.canonical import NODE_KEYS
 from heddle.plan.dialects.reading.literal import NESTING, number_text
 from heddle.plan.dialects.reading.names import INPUT
+from heddle.plan.dialects.reading.unsaid import refuse_unsaid
 from heddle.plan.ir import Choose, Input, Item, Ref, Step, Template, nodes_of
 
 if TYPE_CHECKING:
@@ -31,12 +31,6 @@ _NOTE = re.compile(r"[^(<>\s][^(<>\n\r]{0,200}")
 _UNSAFE = re.compile(r"""[\\"\x00-\x1f\x7f-\x9f\u2028\u2029]|\$(?=[0-9{]|input\.)""")
 _PATH_LIKE = re.compile(r"\.[^\W\d]|\[")
 _NUMBER_LIKE = re.compile(r"[.,]?[0-9]")
-_PLAIN = Step("", "")
-_UNSAID = tuple(
-    field.name
-    for field in fields(Step)
-    if field.name not in ("id", "tool", "args", "note", "origin")
-)
 
 
 def fits(id: str) -> bool:
@@ -84,9 +78,7 @@ def _call(step: Step, known: Set[str]) -> str:
         raise ValueError(f"step {step.id!r}: the llmcompiler dialect numbers its steps")
     if not _TOOL.fullmatch(step.tool) or step.tool.lower() == "join":
         raise ValueError(f"step {step.id}: {step.tool!r} cannot be the name of a tool")
-    for name in _UNSAID:
-        if getattr(step, name) != getattr(_PLAIN, name):
-            raise ValueError(f"step {step.id}: the llmcompiler dialect has no {name!r}")
+    refuse_unsaid(step, "llmcompiler")
     try:
         return f"{step.id}. {step.tool}({', '.join(_arguments(step.args, known))})"
     except ValueError as error:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import ast
 import keyword
 import math
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from heddle.plan.canonical import encode
 from heddle.plan.dialects.python.names import fits
+from heddle.plan.dialects.reading.unsaid import refuse_unsaid
 from heddle.plan.expression import FUNCTIONS, ExpressionError, read
 from heddle.plan.ir import MISSING, Choose, Input, Item, Ref, Step, Template
 
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 __all__ = ["Writer"]
 
 _LOADED = ast.Load()
-_SAID = ("id", "tool", "args", "over", "when", "note", "origin")
-_PLAIN = Step("", "")
 _ELEMENT = ("item", "element", "each_item", "one_item")
 
 
@@ -113,10 +112,7 @@ class Writer:
         self._known.update(step.id for step in steps)
 
     def _text(self, step: Step, indent: str, local: Mapping[str, str]) -> str:
-        for field in fields(Step):
-            said = getattr(step, field.name) != getattr(_PLAIN, field.name)
-            if field.name not in _SAID and said:
-                raise ValueError(f"step {step.id}: Python text has no {field.name}")
+        refuse_unsaid(step, "python", "over", "when")
         name = self._name(step)
         if not fits(name):
             raise ValueError(f"step {step.id}: the id is no variable of Python")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any, cast
 
 from heddle.plan.canonical import NODE_KEYS
@@ -12,21 +11,20 @@ from heddle.plan.dialects.reading.bracketed import GIVEN, TOOL, arguments_in, wi
 from heddle.plan.dialects.reading.closing import closes
 from heddle.plan.dialects.reading.literal import NESTING, Fault, number_text
 from heddle.plan.dialects.reading.names import INPUT
-from heddle.plan.ir import Input, Ref, Step, Template, nodes_of
+from heddle.plan.ir import Input, Ref, Template, nodes_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from heddle.plan.ir import Value
 
-__all__ = ["Inputs", "Spoken", "call_written", "refuse_unsaid"]
+__all__ = ["Inputs", "Spoken", "call_written"]
 
 _NAME = re.compile(TOOL)
 _INPUT = re.compile(INPUT)
 _KEYWORD = re.compile(r"[^\W\d][\w-]*+")
 _UNSAFE = re.compile(r"""[\\"()\[\]{}$#\x00-\x1f\x7f-\x9f\u2028\u2029]""")
 _EXTENDS = re.compile(r"[\w.\[]")
-_PLAIN = Step("", "")
 
 
 class Spoken:
@@ -74,24 +72,6 @@ class Inputs(Spoken):
     def render(self, raw: str, read: Callable[[str], str]) -> Value:
         """What a text means when it is read, with the inputs in it."""
         return with_inputs(raw, read)
-
-
-def refuse_unsaid(step: Step, dialect: str, *said: str) -> None:
-    """Check that a step has no part that the dialect has no words for.
-
-    Args:
-        step: the step.
-        dialect: its name, for the message.
-        said: the fields that it has words for, beside id, tool, arguments and note.
-
-    Raises:
-        ValueError: it has one; the message says which.
-    """
-    for field in fields(Step):
-        if field.name in ("id", "tool", "args", "note", "origin", *said):
-            continue
-        if getattr(step, field.name) != getattr(_PLAIN, field.name):
-            raise ValueError(f"step {step.id}: the {dialect} dialect has no {field.name!r}")
 
 
 def call_written(tool: str, args: Mapping[str, Value], spoken: Spoken) -> str:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from heddle.plan.dialects.llmcompiler.writing import path_text
 from heddle.plan.dialects.reading.bracketed import GIVEN, given, marked
-from heddle.plan.dialects.reading.bracketing import Inputs, call_written, refuse_unsaid
+from heddle.plan.dialects.reading.bracketing import Inputs, call_written
 from heddle.plan.dialects.reading.names import PATH, path_of
+from heddle.plan.dialects.reading.unsaid import refuse_unsaid
 from heddle.plan.ir import Input, Ref
 
 if TYPE_CHECKING:
