@@ -44,9 +44,11 @@ class HeddleError(Exception):
         code: stable kebab-case name of the fault.
         hint: what to do about it; empty when there is nothing to add.
         exit_status: the command line's exit status for this kind.
+        run_id: the run that it is about, where that is known.
     """
 
     exit_status = 1
+    run_id = ""
 
     def __init__(self, message: str, *, code: str, hint: str = "") -> None:
         super().__init__(message)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 from typing import TYPE_CHECKING
@@ -101,6 +102,21 @@ def test_what_a_person_says_of_a_write_is_its_result(shop: Heddle) -> None:
     assert shop("audit", "last").status == 0
 
 
+def test_what_was_done_before_is_one_line(shop: Heddle) -> None:
+    killed(shop)
+    said = shop("resume", "last").err
+    assert re.search(r"^[12] of 3 steps were done before$", said, re.MULTILINE)
+    looks = [line for line in said.splitlines() if line.startswith("done") and " look " in line]
+    assert len(looks) == 1  # in the table of what came out
+
+
+def test_an_effect_that_was_about_to_begin_is_shown_as_cut_off(shop: Heddle) -> None:
+    killed(shop)
+    statuses = [step["status"] for step in shop("show", "last", "--json").json["steps"]]
+    assert "running" in statuses
+    assert "cut-off" in shop("show", "last").out
+
+
 def test_a_write_that_did_not_happen_is_done_now(shop: Heddle) -> None:
     killed(shop)
     unknown = shop("resume", "last").err.split("--resolve ")[1].split("=")[0]
@@ -116,9 +132,13 @@ def test_a_run_that_is_over_is_not_run_again(shop: Heddle) -> None:
     done = shop("resume", "last", "--json")
     assert done.json == json.loads(first.stdout)
     assert len(noted(shop)) == 3
-    assert f"run {done.json['run_id']} is over, and is not run again: succeeded" in (
-        shop("resume", "last").err
-    )
+    (shop.folder / "post.py").unlink()  # nobody needs the tools any more
+    again = shop("resume", "last")
+    assert f"run {done.json['run_id']} is over, and is not run again: succeeded" in again.err
+    assert (again.status, again.out) == (0, done.json["answer"] + "\n")
+    wrong = shop("resume", "last", "--resolve", "1=done", "--json")
+    assert (wrong.status, wrong.json["error"]["code"]) == (2, "not-unknown")
+    assert wrong.json["run_id"] == done.json["run_id"]
 
 
 def test_a_run_is_gone_on_with_from_any_folder(shop: Heddle, tmp_path: Path) -> None:
@@ -182,6 +202,7 @@ def test_a_run_that_another_process_has_is_refused_and_then_taken_over(shop: Hed
     assert done.status == 2
     assert done.json["error"]["code"] == "run-leased"
     assert f"another process: process {process.pid} on " in done.json["error"]["message"]
+    assert done.json["run_id"] == shop("runs", "--json").json["runs"][0]["run_id"]
     process.kill()
     process.communicate(timeout=30)
     assert shop("runs", "--json").json["runs"][0]["status"] == "stopped"

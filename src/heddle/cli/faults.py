@@ -6,6 +6,7 @@ wrong usage (click)           2        anything else    70, ours: "please report
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import traceback
@@ -17,9 +18,9 @@ from heddle.cli.screen import give_json, say
 from heddle.errors import HeddleError, InternalError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Generator, Sequence
 
-__all__ = ["INTERRUPTED", "report", "say_error"]
+__all__ = ["INTERRUPTED", "about", "report", "say_error"]
 
 INTERRUPTED = 130
 _RUNS = ("ask", "run", "resume")
@@ -38,7 +39,8 @@ def report(error: BaseException, words: Sequence[str]) -> int:
     if "--json" in words:
         fault = {"code": code, "message": message, "hint": hint}
         command = next((word for word in words if not word.startswith("-")), "")
-        give_json(_empty_run(fault, status) if command in _RUNS else {"error": fault})
+        run = getattr(error, "run_id", "")
+        give_json(_empty_run(run, fault, status) if command in _RUNS else {"error": fault})
     else:
         say_error(message, hint, label="" if status == INTERRUPTED else "error: ")
     return status
@@ -77,11 +79,25 @@ def _internal(error: BaseException) -> str:
     return f"internal error: {what}{where} (Python {python}; HEDDLE_DEBUG=1 shows all)"
 
 
-def _empty_run(fault: dict[str, str], status: int) -> dict[str, Any]:
-    """The object of a run that never began."""
+@contextlib.contextmanager
+def about(run_id: str) -> Generator[None]:
+    """Errors in here are about this run.
+
+    Raises:
+        HeddleError: what was raised, with the run's id.
+    """
+    try:
+        yield
+    except HeddleError as error:
+        error.run_id = run_id
+        raise
+
+
+def _empty_run(run: str, fault: dict[str, str], status: int) -> dict[str, Any]:
+    """The object of a run that never began, or was not gone on with."""
     from heddle.engine.result import RunError, RunResult, RunUsage, Timing
 
     kind = {3: "rejected", INTERRUPTED: "cancelled"}.get(status, "failed")
     error = RunError(fault["code"], fault["message"], fault["hint"], status)
-    nothing = RunResult("", kind, None, error, [], [], RunUsage(), Timing(), None)  # type: ignore[arg-type]
+    nothing = RunResult(run, kind, None, error, [], [], RunUsage(), Timing(), None)  # type: ignore[arg-type]
     return nothing.to_json()

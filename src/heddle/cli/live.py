@@ -72,7 +72,7 @@ def view_of(specs: Mapping[str, ToolSpec], limits: Limits, *, quiet: bool = Fals
     if is_terminal(sys.stderr):
         with contextlib.suppress(ImportError):
             return _Table(Board(specs, limits))
-    return _Sinks(_Lines().take)
+    return _Lines()
 
 
 class _Sinks:
@@ -94,16 +94,32 @@ class _Sinks:
         return contextlib.nullcontext()
 
 
-class _Lines:
-    """The run's id, then one line for each step and each model call that has ended."""
+class _Lines(_Sinks):
+    """The run's id, then one line for each step and each model call that has ended.
+
+    What was before a run was gone on with is said in one line.
+    """
 
     def __init__(self) -> None:
+        super().__init__(self.take)
         self._state = RunState()
+        self._log: EventLog | None = None
+        self._before = False
+
+    async def watch(self, log: EventLog, run: Coroutine[Any, Any, RunResult]) -> RunResult:
+        self._log = log
+        return await run
 
     def take(self, event: Event) -> None:
         self._state.apply(event)
+        before = self._log is not None and len(self._log.events) <= self._log.recalled
+        if self._before and not before:
+            say(f"{self._state.done:,} of {len(self._state.steps):,} steps were done before")
+        self._before = before
         if isinstance(event, RunCreated):
             say(f"run {event.run_id}")
+        elif before:
+            pass
         elif isinstance(event, StepEnded):
             self._say_step(event)
         elif isinstance(event, ModelCall):

@@ -74,6 +74,7 @@ def resume(
     shared with other processes it shares again. A run that is over is not run again: its result is
     printed.
     """
+    from heddle.cli.faults import about
     from heddle.cli.outcome import give_result
     from heddle.cli.running import carry_out
     from heddle.engine.settings import limits_of
@@ -82,29 +83,32 @@ def resume(
     writable(report)
     resolve = resolutions(said)
     created, status = in_journal(place, lambda store: _begun(store, name))
-    caller: dict[str, Any] = created.config.get("caller") or {}
-    tools = options.toolset(tool_specs) if tool_specs else _tools_of(caller)
-    asked = _models(caller, model, planner_model, joiner_model)
-    limits = limits_of(created.limits)
-    wanted = shared_limits or caller.get("shared_limits", False)
+    with about(created.run_id):
+        if status not in ("running", "stopped", "unresolved", "cancelled"):
+            if not (quiet or as_json):
+                say(f"run {created.run_id} is over, and is not run again: {status}")
+            kept = in_journal(place, lambda store: _result_of(store, created.run_id, resolve))
+            return give_result(kept, as_json=as_json, quiet=quiet, report=report)
+        caller: dict[str, Any] = created.config.get("caller") or {}
+        tools = options.toolset(tool_specs) if tool_specs else _tools_of(caller)
+        asked = _models(caller, model, planner_model, joiner_model)
+        limits = limits_of(created.limits)
+        wanted = shared_limits or caller.get("shared_limits", False)
 
-    async def work(log: EventLog, approve: Approve | None) -> RunResult:
-        try:
-            async with allowances(limits, wanted=wanted) as slots:
-                return await _go_on(
-                    created, tools, asked, named(place), slots, approve=approve, log=log,
-                    resolve=resolve, allow_tool_change=allow_tool_change,
-                )  # fmt: skip
-        finally:
-            for each in {id(each): each for each in asked.values()}.values():
-                await each.aclose()
+        async def work(log: EventLog, approve: Approve | None) -> RunResult:
+            try:
+                async with allowances(limits, wanted=wanted) as slots:
+                    return await _go_on(
+                        created, tools, asked, named(place), slots, approve=approve, log=log,
+                        resolve=resolve, allow_tool_change=allow_tool_change,
+                    )  # fmt: skip
+            finally:
+                for each in {id(each): each for each in asked.values()}.values():
+                    await each.aclose()
 
-    over = status not in ("running", "stopped", "unresolved", "cancelled")
-    if over and not (quiet or as_json):
-        say(f"run {created.run_id} is over, and is not run again: {status}")
-    specs = specs_of({tool.spec.name: tool for tool in tools})
-    yes = yes or caller.get("yes", False)
-    result = carry_out(work, specs, limits, quiet=quiet or as_json, yes=yes)
+        specs = specs_of({tool.spec.name: tool for tool in tools})
+        yes = yes or caller.get("yes", False)
+        result = carry_out(work, specs, limits, quiet=quiet or as_json, yes=yes)
     exit_status = give_result(result, as_json=as_json, quiet=quiet, report=report)
     say_go_on(result, place)
     return exit_status
@@ -131,6 +135,22 @@ async def _begun(store: Store, name: str) -> tuple[RunCreated, str]:
         code="run-empty",
         hint="nothing of it has happened: start it again",
     )
+
+
+async def _result_of(store: Store, run: str, resolve: Mapping[str, Resolution]) -> RunResult:
+    """What came of a run that is over.
+
+    Raises:
+        JournalError: it is damaged; `not-unknown`, if something of it is to be resolved.
+    """
+    from heddle.engine.given import places_of
+    from heddle.engine.reopening import refuse_known
+    from heddle.engine.resuming import remember
+    from heddle.engine.retold import retold
+
+    past, _ = await remember(store, run)
+    refuse_known(past, places_of(resolve))
+    return retold(past.events)
 
 
 def _tools_of(caller: Mapping[str, Any]) -> list[Tool]:

@@ -48,7 +48,7 @@ def show(name: str, place: str | None, report: str | None, as_json: bool) -> int
         return await load(store, await find(store, name))
 
     kept = in_journal(place, work)
-    result, status = retold(kept.events), standing(kept.row)
+    result, status = _begun(retold(kept.events), kept), standing(kept.row)
     if report is not None:
         from heddle.web.report import write_report
 
@@ -81,6 +81,20 @@ def _say(kept: KeptRun, result: RunResult, status: str, place: str | None) -> No
         if "OUTCOME" in following:
             say(OUTCOMES, stdout=True)
     give_answer(result)
+
+
+def _begun(result: RunResult, kept: KeptRun) -> RunResult:
+    """A result in which an effect whose intent is on the disk is under way, begun or not."""
+    from heddle.engine.past import Past
+
+    intents = {id for id, _ in Past(kept.events).doubtful}
+    steps = [
+        replace(step, status="running")
+        if step.id in intents and step.status in ("waiting", "ready")
+        else step
+        for step in result.steps
+    ]
+    return replace(result, steps=steps)
 
 
 def _cut_off(result: RunResult) -> RunResult:

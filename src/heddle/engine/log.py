@@ -41,6 +41,7 @@ class EventLog:
         sinks: called with each event, at once; they must be quick and must not raise.
 
     Attributes:
+        recalled: how many of the events are of the past of a run that is gone on with.
         events: all events so far; an event's sequence number is its index.
         emit: adds an event and wakes the readers. It is the list's own `append` while there is
             nobody to tell, because it is called four times a step.
@@ -48,6 +49,7 @@ class EventLog:
 
     def __init__(self, *sinks: Callable[[Event], None]) -> None:
         self.events = Record()
+        self.recalled = 0
         self._state = RunState()
         self._folded = 0
         self._sinks = sinks
@@ -67,6 +69,8 @@ class EventLog:
 
     def recall(self, entries: Iterable[Entry], last_s: float) -> None:
         """Begin with the events of a run that is gone on with; its clock goes on from the last."""
+        entries = list(entries)
+        self.recalled = len(entries)
         for entry in entries:
             self.emit(entry)
         self.now()
