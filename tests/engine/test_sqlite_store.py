@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from store_contract import ELSEWHERE, StoreContract, chain, refused, stored
 
-from heddle.engine.journal.owners import this_process
+from heddle.engine.journal.owners import this_boot, this_process
 from heddle.engine.journal.sqlite import SQLiteStore
 from heddle.errors import JournalError
 from heddle.testing.clock import run_virtual
@@ -146,6 +146,23 @@ def small_disk(folder: Path, size: str) -> Iterator[None]:
         yield
     finally:
         subprocess.run(["umount", folder], check=True)
+
+
+@pytest.mark.parametrize(
+    ("owner", "taken"),
+    [(ELSEWHERE, True), (this_process(), False), (f"{this_boot()} 999999999 1", True)],
+)
+def test_a_lease_that_was_taken_while_the_clock_ran_ahead_is_not_waited_for(
+    store: SQLiteStore, owner: str, taken: bool
+) -> None:
+    async def test(store: SQLiteStore) -> None:
+        await store.create("r", "", owner, 3_600)
+        if taken:
+            assert (await store.lease("r", this_process(), 30)).token == 2
+        else:  # that one lives: nobody needs a clock to know
+            await refused("run-leased", store.lease("r", this_process(), 30))
+
+    run(store, test)
 
 
 async def filled(store: SQLiteStore) -> int:

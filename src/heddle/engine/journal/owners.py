@@ -17,7 +17,7 @@ import subprocess
 from functools import cache
 from pathlib import Path
 
-__all__ = ["dead", "spoken", "this_boot", "this_process"]
+__all__ = ["dead", "elsewhere", "spoken", "this_boot", "this_process"]
 
 
 @cache
@@ -71,6 +71,11 @@ def dead(owner: str) -> bool:
     if len(parts) != 3 or parts[0] != _machine() or not parts[1].isdigit():
         return False
     return _start(int(parts[1])) != parts[2]
+
+
+def elsewhere(owner: str) -> bool:
+    """Whether nobody here can know if an owner lives: it is no process of this machine."""
+    return owner.rsplit(" ", 2)[0] != _machine()
 
 
 def _start(process: int) -> str:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from heddle.engine.journal import refusals
 from heddle.engine.journal.frames import damaged
-from heddle.engine.journal.owners import dead
+from heddle.engine.journal.owners import dead, elsewhere
 from heddle.engine.journal.sqlite_faults import fault, foreign, of_disk, unwritable
 from heddle.engine.journal.store import Frame, Head, RunLease, RunRow, Snapshot
 from heddle.engine.threads import Threads
@@ -124,7 +124,10 @@ class SQLiteStore:
         now = time.time()
         with self._change() as db:
             row = self._row(db, run)
-            if row.owner and row.until > now and not dead(row.owner):
+            # a lease that ends later than any lease was taken while the clock ran ahead: whoever has
+            # it will renew it if he lives, and nobody waits for the clock
+            ahead = row.until > now + ttl_s and elsewhere(row.owner)
+            if row.owner and row.until > now and not (ahead or dead(row.owner)):
                 left = f"its lease ends in {row.until - now:.0f} s unless it is renewed"
                 raise refusals.leased(row, left)
             db.execute(
