@@ -124,8 +124,8 @@ class SQLiteStore:
         now = time.time()
         with self._change() as db:
             row = self._row(db, run)
-            # a lease that ends later than any lease was taken while the clock ran ahead: whoever has
-            # it will renew it if he lives, and nobody waits for the clock
+            # one that ends later than any lease was taken while the clock ran ahead: who lives will
+            # renew it, and nobody waits for the clock
             ahead = row.until > now + ttl_s and elsewhere(row.owner)
             if row.owner and row.until > now and not (ahead or dead(row.owner)):
                 left = f"its lease ends in {row.until - now:.0f} s unless it is renewed"
