@@ -19,6 +19,7 @@ import pytest
 from bench.mutation.choosing import ROOT, Touched
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from multiprocessing.process import BaseProcess
     from pathlib import Path
 
@@ -30,6 +31,7 @@ MOST = 400
 """How many tests are asked, at most."""
 STARTING_S = 10
 WALL_S = 300.0
+OUT_OF_TIME = "out of time"
 PYTEST = (
     "-x", "-q", "-p", "no:cacheprovider", "-p", "no:langsmith_plugin", "--timeout=60",
     "--no-header", "--tb=line", "-W", "ignore::pytest.PytestAssertRewriteWarning",
@@ -68,6 +70,7 @@ class Tree:
     def __init__(self, folder: Path, touched: Touched) -> None:
         self.folder = folder
         self.touched = touched
+        self.sound: set[str] = set()
         folder.mkdir(parents=True)
         for name in ("src", "tests", "bench", "docs", "scripts", "pyproject.toml", "README.md"):
             source = ROOT / name
@@ -75,41 +78,62 @@ class Tree:
             copy(source, folder / name)
 
     def judge(self, mutant: Mutant) -> Verdict:
-        """Run the tests that can see the mutant, with it in place; none is enough to survive."""
-        tests = self.touched.tests(mutant.module, mutant.line)
-        path = self.folder / mutant.module
-        kept = path.read_text()
-        path.write_text(mutant.source)
+        """Run the tests that can see the mutant, with it in place; none is enough to survive.
+
+        What kills must pass without the mutant; a test that does not is never asked again.
+
+        Raises:
+            RuntimeError: the tests do not come to an end without any mutant.
+        """
         began = time.monotonic()
-        try:
+        tests = self.touched.tests(mutant.module, mutant.line)[:MOST]
+        with self._changed(mutant):
             asked, by = self._killer(tests)
-        finally:
-            path.write_text(kept)
+        if by and by not in self.sound:
+            failing = self._run(tests[:asked])
+            if failing in tests:
+                print(f"fails without a mutant: {failing}", file=sys.stderr)
+                self.touched.distrusted.add(failing)
+                return self.judge(mutant)
+            if failing:
+                raise RuntimeError(f"the tests end without a mutant: {failing}")
+            self.sound.update({by} & set(tests))
         return Verdict(
             mutant.key, mutant.module, mutant.line, mutant.operator, bool(by), by, asked,
             round(time.monotonic() - began, 1), mutant.change,
         )  # fmt: skip
 
+    @contextlib.contextmanager
+    def _changed(self, mutant: Mutant) -> Iterator[None]:
+        path = self.folder / mutant.module
+        kept = path.read_text()
+        path.write_text(mutant.source)
+        try:
+            yield
+        finally:
+            path.write_text(kept)
+
     def _killer(self, tests: list[str]) -> tuple[int, str]:
+        """How many tests were run, and which of them failed (or how else they ended)."""
         done = 0
-        sums = list(accumulate(self.touched.seconds[test] for test in tests[:MOST]))
+        sums = list(accumulate(self.touched.seconds[test] for test in tests))
         for bound in BOUNDS_S:
             end = sum(each <= bound for each in sums)
             if end > done:
-                by = self._run(tests[done:end], sums[end - 1])
-                done = end
+                by = self._run(tests[done:end])
                 if by:
-                    return done, by
+                    return tests.index(by) + 1 if by in tests else end, by
+                done = end
         return done, ""
 
-    def _run(self, tests: list[str], usual_s: float) -> str:
+    def _run(self, tests: list[str]) -> str:
         """The test that failed, or how else they ended; nothing if all passed.
 
         They have three times the processor's time that they took when they were followed, and what
         pytest needs to begin: the machine may be busy, so the wall's time says little.
         """
         said = self.folder / "said.txt"
-        allowed_s = int(3 * usual_s + STARTING_S)
+        allowed_s = int(3 * sum(self.touched.seconds[test] for test in tests) + STARTING_S)
         process = _WARM.Process(target=_tests, args=(self.folder, said, tests, allowed_s))
         process.start()
         process.join(WALL_S)
@@ -118,10 +142,11 @@ class Tree:
         if process.exitcode == 0:
             return ""
         if late or process.exitcode == -signal.SIGKILL:
-            return "out of time"
+            return OUT_OF_TIME
         rows = said.read_text(errors="replace").splitlines()
-        failed = [row for row in rows if row.startswith(("FAILED", "ERROR"))]
-        return failed[0][:160] if failed else f"exit {process.exitcode}"
+        failed = [row.partition(" ")[2] for row in rows if row.startswith(("FAILED ", "ERROR "))]
+        named = [test for test in tests if any(row.startswith(test) for row in failed)]
+        return max(named, key=len) if named else f"exit {process.exitcode} {' '.join(failed)}"
 
 
 def _tests(folder: Path, said: Path, tests: list[str], allowed_s: int) -> None:

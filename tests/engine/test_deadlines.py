@@ -85,6 +85,70 @@ def test_memory_follows_what_is_wanted_and_not_what_was_ever_added() -> None:
     run_virtual(main())
 
 
+def drop_some(deadlines: Deadlines, count: int, at: float = 1_000.0) -> None:
+    for _ in range(count):
+        deadlines.drop(deadlines.add(at, lambda _: None))
+
+
+def with_a_hundred_wanted() -> Deadlines:
+    deadlines = make()
+    for _ in range(100):
+        deadlines.add(2_000.0, lambda _: None)
+    return deadlines
+
+
+def test_what_was_dropped_is_cleared_away_once_it_is_the_majority_and_not_before() -> None:
+    async def main() -> None:
+        deadlines = with_a_hundred_wanted()
+        for _ in range(2):  # and again, as if it were new
+            drop_some(deadlines, 100)
+            assert len(deadlines._heap) == 200
+            drop_some(deadlines, 1)
+            assert len(deadlines._heap) == 100
+        deadlines.close()
+
+    run_virtual(main())
+
+
+def test_a_few_that_were_dropped_are_not_worth_clearing() -> None:
+    async def main() -> None:
+        deadlines = make()
+        drop_some(deadlines, 64)
+        assert len(deadlines._heap) == 64
+        drop_some(deadlines, 1)
+        assert len(deadlines._heap) == 0
+        deadlines.close()
+
+    run_virtual(main())
+
+
+def test_what_was_dropped_and_has_left_at_its_time_is_not_counted_any_more() -> None:
+    async def main() -> None:
+        deadlines = with_a_hundred_wanted()
+        drop_some(deadlines, 60, at=1.0)
+        await asyncio.sleep(2)
+        assert len(deadlines._heap) == 100
+        drop_some(deadlines, 100)
+        assert len(deadlines._heap) == 200
+        deadlines.close()
+
+    run_virtual(main())
+
+
+def test_what_has_acted_already_is_not_counted_as_dropped() -> None:
+    async def main() -> None:
+        deadlines = with_a_hundred_wanted()
+        acted = [deadlines.add(1.0, lambda _: None) for _ in range(70)]
+        await asyncio.sleep(2)
+        for each in acted:
+            deadlines.drop(each)
+        drop_some(deadlines, 100)
+        assert len(deadlines._heap) == 200
+        deadlines.close()
+
+    run_virtual(main())
+
+
 def test_after_close_nothing_acts_and_no_timer_is_left() -> None:
     acted: list[object] = []
 
