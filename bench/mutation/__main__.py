@@ -25,7 +25,7 @@ from queue import SimpleQueue
 
 from bench.mutation.choosing import ROOT, touched
 from bench.mutation.judging import Tree, Verdict
-from bench.mutation.mutants import Mutant, mutants
+from bench.mutation.mutants import Mutant, places
 
 ENGINE = "src/heddle/engine"
 TARGETS = (
@@ -40,9 +40,16 @@ def sample(count: int, seed: int, only: tuple[str, ...] = ()) -> list[Mutant]:
     random_ = random.Random(seed)
     wanted = only or TARGETS
     paths = sorted({path for name in wanted for path in (ROOT / ENGINE).glob(f"{name}.py")})
-    everything = [mutant for path in paths for mutant in mutants(path, random_)]
-    print(f"{len(everything)} mutants of {len(paths)} modules", file=sys.stderr)
-    return random_.sample(everything, min(count, len(everything)))
+    everything = [place for path in paths for place in places(path, random_)]
+    print(f"{len(everything)} places of {len(paths)} modules", file=sys.stderr)
+    random_.shuffle(everything)
+    found: dict[str, Mutant] = {}
+    for place in everything:
+        if len(found) == count:
+            break
+        if mutant := place.mutant():
+            found.setdefault(mutant.key, mutant)
+    return list(found.values())
 
 
 def campaign(chosen: list[Mutant], workers: int, keep: Path) -> list[Verdict]:

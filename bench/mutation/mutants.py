@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import cosmic_ray.plugins
 import parso
+from cosmic_ray.ast import ast_nodes, get_ast
 from cosmic_ray.mutating import mutate_code
 from cosmic_ray.operators.operator import Operator
 
@@ -85,26 +86,33 @@ def families() -> dict[str, list[Any]]:
     return found
 
 
-def mutants(path: Path, random_: random.Random) -> list[Mutant]:
-    """One mutant of each place and kind of change in a module.
+@dataclass(frozen=True)
+class Place:
+    """Where a module can be changed, and how: the operator's `occurrence`-th position."""
 
-    Cost: a parse and a walk of the module for each place.
-    """
-    text = path.read_text()
-    meaning = _meaning(text)
-    module = str(path.relative_to(ROOT))
-    found: dict[str, Mutant] = {}
+    path: Path
+    family: str
+    operator: type[Operator]
+    occurrence: int
+
+    def mutant(self) -> Mutant | None:
+        """The mutant, or None if no run could see it. Cost: a parse and a walk of the module."""
+        text = self.path.read_text()
+        changed = mutate_code(text, self.operator(), self.occurrence)
+        if changed is None or _meaning(changed) in (_meaning(text), None):
+            return None
+        return _mutant(str(self.path.relative_to(ROOT)), self.family, text, changed)
+
+
+def places(path: Path, random_: random.Random) -> list[Place]:
+    """Each position of a module with each kind of change. Cost: a walk for each kind."""
+    nodes = list(ast_nodes(get_ast(path.read_text())))
+    found: list[Place] = []
     for family, operators in families().items():
-        operator = random_.choice(operators)()
-        for occurrence in range(10_000):
-            changed = mutate_code(text, operator, occurrence)
-            if changed is None:
-                break
-            if _meaning(changed) in (meaning, None):
-                continue
-            mutant = _mutant(module, family, text, changed)
-            found.setdefault(mutant.key, mutant)
-    return list(found.values())
+        operator = random_.choice(operators)
+        count = sum(1 for node in nodes for _ in operator().mutation_positions(node))
+        found += [Place(path, family, operator, occurrence) for occurrence in range(count)]
+    return found
 
 
 def _mutant(module: str, family: str, text: str, changed: str) -> Mutant:
