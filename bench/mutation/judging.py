@@ -8,6 +8,7 @@ import os
 import resource
 import shutil
 import signal
+import subprocess
 import sys
 import time
 from dataclasses import dataclass
@@ -76,6 +77,7 @@ class Tree:
             source = ROOT / name
             copy = shutil.copytree if source.is_dir() else shutil.copy
             copy(source, folder / name)
+        _compile(folder)
 
     def judge(self, mutant: Mutant) -> Verdict:
         """Run the tests that can see the mutant, with it in place; none is enough to survive.
@@ -106,12 +108,13 @@ class Tree:
     @contextlib.contextmanager
     def _changed(self, mutant: Mutant) -> Iterator[None]:
         path = self.folder / mutant.module
-        kept = path.read_text()
+        kept, stat = path.read_text(), path.stat()
         path.write_text(mutant.source)
         try:
             yield
         finally:
             path.write_text(kept)
+            os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))  # its bytecode is valid again
 
     def _killer(self, tests: list[str]) -> tuple[int, str]:
         """How many tests were run, and which of them failed (or how else they ended)."""
@@ -147,6 +150,15 @@ class Tree:
         failed = [row.partition(" ")[2] for row in rows if row.startswith(("FAILED ", "ERROR "))]
         named = [test for test in tests if any(row.startswith(test) for row in failed)]
         return max(named, key=len) if named else f"exit {process.exitcode} {' '.join(failed)}"
+
+
+def _compile(folder: Path) -> None:
+    """Collect the tests once, so that their bytecode and the sources' is there for every mutant."""
+    subprocess.run(
+        [sys.executable, "-m", "pytest", "--collect-only", *PYTEST[1:], "tests/engine"],
+        cwd=folder, env={**os.environ, "PYTHONPATH": str(folder / "src")},
+        stdout=subprocess.DEVNULL, check=True,
+    )  # fmt: skip
 
 
 def _tests(folder: Path, said: Path, tests: list[str], allowed_s: int) -> None:
