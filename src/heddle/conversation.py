@@ -282,7 +282,7 @@ class Conversation:
             deque((*reader.feed(text), *reader.close()), maxlen=0)
         plan.text, plan.output = text, recorded.output if state.accepted else reader.output
         round = self._beginning(plan, replan=not may_answer)()
-        round.recall(recorded, accepted=state.accepted)
+        await round.recall(recorded, accepted=state.accepted)
         if state.given_up:
             self._plans -= not may_answer
             self._stop_draft()

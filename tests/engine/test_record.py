@@ -36,6 +36,17 @@ def test_it_is_a_sequence() -> None:
     assert "StepReady(at=1.0, step='1')" in repr(made)
 
 
+def test_what_not_every_step_has_is_found_without_the_rest() -> None:
+    assert filled().rare == [StepEnded(1.5, "1", "done"), END]
+
+
+def test_one_of_another_goes_its_own_way() -> None:
+    first = filled()
+    second = Record(first.kept)
+    first.kept.append(END)
+    assert len(second) == len(first) - 1
+
+
 def test_what_comes_while_it_is_read_is_read_as_well() -> None:
     made = filled()
     seen = []

@@ -10,12 +10,14 @@ import pytest
 
 import heddle
 from heddle.engine import events as ev
+from heddle.engine import execution
 from heddle.engine.audit import audit
 from heddle.engine.journal.owners import this_process
 from heddle.engine.journal.sqlite import SQLiteStore
 from heddle.engine.journal.writer import GROUP_S
 from heddle.engine.record import event_of
 from heddle.errors import ConfigError, JournalError
+from heddle.plan.findings import Finding
 from heddle.testing.clock import run_virtual
 from memory_store import MemoryStore, cut_after, entries_of
 
@@ -227,6 +229,34 @@ def test_a_run_that_was_cut_off_after_any_event_ends_as_if_it_had_not_been(name:
             assert_nothing_twice([event_of(entry) for entry in entries[:n]], result, why)
             again = await heddle.resume("r", World().tools(), journal=store)
             assert outcome(again) == outcome(whole), why
+
+    run_virtual(main())
+
+
+def test_a_plan_that_was_accepted_is_not_judged_again_unless_tools_have_changed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plan = heddle.parse('1. look("a")\n2. twice($1)\n', dialect="llmcompiler")
+    plan.findings.append(Finding("odd", "warning", "a remark of its reader"))
+
+    async def main() -> None:
+        whole, entries = await recorded(plan)
+        cut = after(entries, ev.StepReady, "2")
+        judged: list[Any] = []
+        check = execution.verify.Verifier.check
+        monkeypatch.setattr(
+            execution.verify.Verifier, "check", lambda *args, **how: judged.append(1) or check(*args, **how)
+        )
+        result = await heddle.resume("r", World().tools(), journal=cut_after(entries, cut))
+        assert outcome(result) == outcome(whole)
+        assert (result.findings, result.plans[0].findings) == (
+            whole.findings, whole.plans[0].findings
+        )  # fmt: skip
+        assert not judged
+        tools = World().tools()[:-1]  # one that the plan does not name is missing
+        options: Any = {"journal": cut_after(entries, cut), "allow_tool_change": True}
+        assert outcome(await heddle.resume("r", tools, **options)) == outcome(whole)
+        assert judged
 
     run_virtual(main())
 

@@ -13,7 +13,7 @@ from heddle.engine.events import (
 )
 from heddle.engine.keeping import kept
 from heddle.engine.result import RunError
-from heddle.engine.settings import handed_over, title_of
+from heddle.engine.settings import handed_over, title_of, tool_hashes
 from heddle.engine.workshop import Workshop, specs_of
 from heddle.errors import ConfigError, HeddleError, InternalError
 from heddle.plan import verify
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from heddle.engine.journal.places import Place
     from heddle.engine.log import EventLog
     from heddle.engine.result import RunResult
-    from heddle.engine.round import Approve
+    from heddle.engine.round import Approve, Round
     from heddle.engine.slots import Slots
     from heddle.models.protocol import Model
     from heddle.plan.findings import Finding
@@ -128,8 +128,10 @@ async def carried_out(workshop: Workshop, plan: Plan, approve: Approve | None) -
             inputs=workshop.inputs.keys(),
             coming=[entry.id for entry in plan.entries],
         )
-        findings = verifier.check(plan)
-        findings += verify.too_dear(plan, workshop.specs, workshop.limits)
+        findings: list[Finding] = []
+        if not _judged(workshop, plan):
+            findings = verifier.check(plan)
+            findings += verify.too_dear(plan, workshop.specs, workshop.limits)
         if any(finding.severity == "error" for finding in findings):
             return _reject(workshop, plan, findings)
         try:
@@ -137,6 +139,15 @@ async def carried_out(workshop: Workshop, plan: Plan, approve: Approve | None) -
         except HeddleError as caught:
             answer, error = None, _error(caught)
     return workshop.finish(answer, error)
+
+
+def _judged(workshop: Workshop, plan: Plan) -> bool:
+    """Whether the plan was found clean before the run was resumed, and for these very tools."""
+    past = workshop.past
+    if past is None or past.created is None:
+        return False
+    clean = any(round.round == plan.round and round.accepted for round in past.state.rounds)
+    return clean and past.created.config["tools"] == tool_hashes(workshop.specs)
 
 
 async def _carry_out(
@@ -150,20 +161,29 @@ async def _carry_out(
     limits = workshop.limits
     running = Plan(output=plan.output, round=plan.round, text=plan.text, dialect=plan.dialect)
     round = workshop.begin(running, bounded=False, checked=verifier)
-    remarks = _by_step(findings)
     workshop.deadline(limits.run_timeout_s)
+    if _judged(workshop, plan):
+        assert workshop.past is not None
+        plan.findings = workshop.past.state.numbered(plan.round).findings  # as they were reported
+        await round.recall(plan, accepted=True)
+    else:
+        await _take_in(round, plan, _by_step(findings))
+    await workshop.release(round, approve)
+    await workshop.wait_for_output(running)
+    return workshop.output(running)
+
+
+async def _take_in(round: Round, plan: Plan, remarks: Mapping[str, Sequence[Finding]]) -> None:
+    """Hand a checked plan over, step by step, and close it."""
     for place, step in enumerate(plan.steps):
         round.take_checked(step, remarks.get(step.id, ()))
         if place % 1000 == 999:
             await asyncio.sleep(0)  # a long plan must not hold up what already runs
     for finding in dict.fromkeys(plan.findings):  # remarks of its reader
-        if finding not in running.findings:
+        if finding not in round.plan.findings:
             round.take(finding)
     if not round.close():
         raise InternalError("a plan that was checked is not clean")
-    await workshop.release(round, approve)
-    await workshop.wait_for_output(running)
-    return workshop.output(running)
 
 
 def _by_step(findings: Sequence[Finding]) -> dict[str, list[Finding]]:

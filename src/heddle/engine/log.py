@@ -69,10 +69,13 @@ class EventLog:
 
     def recall(self, entries: Iterable[Entry], last_s: float) -> None:
         """Begin with the events of a run that is gone on with; its clock goes on from the last."""
-        entries = list(entries)
-        self.recalled = len(entries)
-        for entry in entries:
-            self.emit(entry)
+        before = len(self.events)
+        if self._sinks or self._waiting:
+            for entry in entries:
+                self.emit(entry)
+        else:
+            self.events.kept += entries
+        self.recalled = len(self.events) - before
         self.now()
         self._started -= last_s
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 from heddle.engine import events as ev
 from heddle.engine.killers import Deaths, deaths_of
 from heddle.engine.outcomes import RESOLVED_FAILED
-from heddle.engine.record import event_of
+from heddle.engine.record import Record
 from heddle.engine.retold import plans_of
 from heddle.engine.settings import plan_in
 from heddle.engine.state import TAKES, RunState
@@ -52,7 +52,7 @@ class Past:
 
     Attributes:
         created: how the run began.
-        entries: the events.
+        events: all of them.
         state: their fold; what was cut off is in it as it stood.
         attempts: by place, the number of the last attempt.
         doubtful: attempts of effects that have no outcome, by place: it is not known whether they
@@ -71,7 +71,7 @@ class Past:
     """
 
     def __init__(self, entries: Iterable[Entry]) -> None:
-        self.entries = list(entries)
+        self.events = Record(entries)
         self.state = RunState()
         self.created: ev.RunCreated | None = None
         self.attempts: dict[Place, int] = {}
@@ -88,13 +88,13 @@ class Past:
         self._fold()
         self.deaths = Deaths(0, {})
         if self.state.finished is None:
-            self.deaths = deaths_of(self.entries, self.nested)
+            self.deaths = deaths_of(self.events.kept, self.nested)
             self._cut_off(ev.LeaseTaken(self.state.last_s, "", 0))
 
     def _fold(self) -> None:
         """Take all entries; one loop, because there may be millions of frequent ones."""
         state = self.state
-        for entry in self.entries:
+        for entry in self.events.kept:
             if entry.__class__ is tuple:
                 state.last_s = entry[1]  # type: ignore[assignment]
                 kind: int = entry[0]  # type: ignore[assignment]
@@ -157,11 +157,6 @@ class Past:
         for id in ids:
             self.state.apply(ev.StepReopened(self.last_s, id))
         self.reopened += ids
-
-    @property
-    def events(self) -> list[Event]:
-        """The entries as events."""
-        return [event_of(entry) for entry in self.entries]
 
     def tool_of(self, id: str) -> str:
         """The tool of a step; "" of one that is not known."""

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, cast, overload
 from heddle.engine.events import FREQUENT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from heddle.engine.events import Entry, Event
 
@@ -38,6 +38,9 @@ def event_of(entry: Entry) -> Event:
 class Record(Sequence["Event"]):
     """Events in order, as a sequence that only grows.
 
+    Args:
+        entries: what it begins with.
+
     Attributes:
         kept: the entries; to append one is to add an event.
 
@@ -47,8 +50,13 @@ class Record(Sequence["Event"]):
     __slots__ = ("kept",)
     __hash__ = None  # type: ignore[assignment]  # it grows
 
-    def __init__(self) -> None:
-        self.kept: list[Entry] = []
+    def __init__(self, entries: Iterable[Entry] = ()) -> None:
+        self.kept: list[Entry] = list(entries)
+
+    @property
+    def rare(self) -> list[Event]:
+        """The events that not every step has; nothing is made for the others. Cost: linear."""
+        return [cast("Event", entry) for entry in self.kept if entry.__class__ is not tuple]
 
     def __len__(self) -> int:
         return len(self.kept)

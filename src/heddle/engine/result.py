@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from heddle.engine.record import Record
 from heddle.errors import BudgetExceeded, ModelError
 from heddle.plan.ir import dependencies
 
@@ -26,6 +27,7 @@ __all__ = [
     "StepOutcome",
     "Timing",
     "batched",
+    "judged",
     "result_of",
 ]
 
@@ -170,7 +172,7 @@ class RunResult:
         steps: in plan order, over all rounds.
         plan: the last round's plan, those aside that came out as results.
         plans: all rounds' plans.
-        events: everything that happened.
+        events: everything that happened; each is made when it is looked at, out of less.
         strategy: the one that came to the answer; "" where nobody planned.
         reasons: why it was chosen.
     """
@@ -185,7 +187,7 @@ class RunResult:
     timing: Timing
     plan: Plan | None
     plans: list[Plan] = field(default_factory=list["Plan"])
-    events: list[Event] = field(default_factory=list["Event"], repr=False)
+    events: Sequence[Event] = field(default_factory=list["Event"], repr=False)
     strategy: str = ""
     reasons: tuple[str, ...] = ()
 
@@ -255,7 +257,7 @@ def result_of(
     every = sorted([*plans, *expansions], key=lambda plan: plan.round)
     found = [*findings, *(finding for plan in every for finding in plan.findings)]
     steps = [_outcome(step, state) for step in state.steps.values()]
-    judged_status, judged_error = _judge(state, answer, error)
+    judged_status, judged_error = judged(state, answer, error)
     return RunResult(
         run_id=state.run_id,
         status=status or judged_status,
@@ -267,7 +269,7 @@ def result_of(
         timing=_timing(state, slots, together or {}),
         plan=plans[-1] if plans else None,
         plans=every,
-        events=list(events),
+        events=Record(events.kept if isinstance(events, Record) else events),
         strategy=state.strategy,
         reasons=state.reasons,
     )
@@ -312,7 +314,7 @@ def _cause(state: StepState, run: RunState) -> str:
     return next((f"step {source.id} {source.status}" for source in lacking), "")
 
 
-def _judge(
+def judged(
     state: RunState, answer: Any, error: RunError | None
 ) -> tuple[RunStatus, RunError | None]:
     """Status and error of a run: the most serious of what went wrong, by the exit statuses.

@@ -143,7 +143,7 @@ async def go_on(
         past, head = await remember(store, run_id)
         finished = past.state.finished
         if finished is not None and not (resolve or finished.status == "unresolved"):
-            return retold(past.events)
+            return retold(past.events, past.state)
         lease = await store.lease(run_id, this_process(), LEASE_S)
         try:
             if (await store.run(run_id)).head != head:  # somebody has gone on until now
@@ -151,7 +151,7 @@ async def go_on(
             created = _begun(past, kind)
             if created.config["asks"] and not asked:
                 raise _nobody_approves(run_id)
-            log.recall(past.entries, past.last_s)
+            log.recall(past.events.kept, past.last_s)
             workshop = wire(past, log)
             _refuse_others(created, past, workshop, changes=changes)
             open_again = _reopen(past, workshop, places)
@@ -160,7 +160,7 @@ async def go_on(
             raise
         if past.state.finished is not None and not open_again:
             await store.release(lease)
-            return retold(past.events)
+            return retold(past.events, past.state)
         async with kept_on(workshop, store, lease, head):
             result = await run(workshop, past)
         return workshop.as_kept(result)

@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from heddle.engine import events as ev
+from heddle.engine.record import Record
 from heddle.engine.result import RunError, result_of
 from heddle.engine.state import fold
 from heddle.errors import ModelError
@@ -31,14 +32,18 @@ if TYPE_CHECKING:
 __all__ = ["plans_of", "retold"]
 
 
-def retold(events: Sequence[Event]) -> RunResult:
+def retold(events: Sequence[Event], state: RunState | None = None) -> RunResult:
     """What a run has given so far.
 
     Its status is that of RunFinished; of a run that is not over, what its steps tell.
 
+    Args:
+        events: all of them.
+        state: their fold, where somebody has it already.
+
     Cost: linear.
     """
-    state = fold(events)
+    state = fold(events) if state is None else state
     plans = plans_of(events)
     nested = {round.round for round in state.rounds if round.parent}
     finished = state.finished
@@ -93,6 +98,7 @@ def plans_of(events: Sequence[Event]) -> list[Plan]:
     Cost: linear.
     """
     plans: dict[int, Plan] = {}
+    events = events.rare if isinstance(events, Record) else events
     for event in events:
         if (apply := _APPLY.get(type(event))) is not None:
             apply(plans, event)

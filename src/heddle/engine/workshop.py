@@ -29,7 +29,7 @@ from heddle.engine.log import EventLog
 from heddle.engine.parts import Terms
 from heddle.engine.purse import Purse
 from heddle.engine.reckoning import cut_replies_at, refuse_unpriced
-from heddle.engine.result import RunError, batched, result_of
+from heddle.engine.result import RunError, batched, judged, result_of
 from heddle.engine.retrying import Waits
 from heddle.engine.round import Round, cone, output_ids, sinks
 from heddle.engine.scheduler import Scheduler
@@ -395,11 +395,10 @@ class Workshop:
                 expansions=self.expansions,
             )  # fmt: skip
 
-        now = read()
-        if self.lost is not None:
-            return now
-        code, message = (now.error.code, now.error.message) if now.error else ("", "")
-        self.log.emit(RunFinished(self.log.now(), now.status, answer, code, message))
+        if self.lost is None:
+            seen, fault = judged(self.log.state(), answer, error)
+            code, message = (fault.code, fault.message) if fault else ("", "")
+            self.log.emit(RunFinished(self.log.now(), status or seen, answer, code, message))
         return read()
 
 
