@@ -10,7 +10,6 @@ import pytest
 
 import heddle
 from heddle.engine import events as ev
-from heddle.engine import execution
 from heddle.engine.audit import audit
 from heddle.engine.journal.owners import this_process
 from heddle.engine.journal.sqlite import SQLiteStore
@@ -18,6 +17,7 @@ from heddle.engine.journal.writer import GROUP_S
 from heddle.engine.record import event_of
 from heddle.errors import ConfigError, JournalError
 from heddle.plan.findings import Finding
+from heddle.plan.verify import Verifier
 from heddle.testing.clock import run_virtual
 from memory_store import MemoryStore, cut_after, entries_of
 
@@ -243,10 +243,13 @@ def test_a_plan_that_was_accepted_is_not_judged_again_unless_tools_have_changed(
         whole, entries = await recorded(plan)
         cut = after(entries, ev.StepReady, "2")
         judged: list[Any] = []
-        check = execution.verify.Verifier.check
-        monkeypatch.setattr(
-            execution.verify.Verifier, "check", lambda *args, **how: judged.append(1) or check(*args, **how)
-        )
+        check = Verifier.check
+
+        def counted(verifier: Verifier, plan: Any) -> Any:
+            judged.append(plan)
+            return check(verifier, plan)
+
+        monkeypatch.setattr(Verifier, "check", counted)
         result = await heddle.resume("r", World().tools(), journal=cut_after(entries, cut))
         assert outcome(result) == outcome(whole)
         assert (result.findings, result.plans[0].findings) == (
