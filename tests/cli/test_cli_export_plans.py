@@ -128,7 +128,9 @@ def test_chat_rows_are_messages_and_nothing_else(
     heddle: Heddle, kept: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     done = heddle.inside(capfd, "export", "plans", kept, "--format", "chat")
-    for row in rows(done.out):
+    found = rows(done.out)
+    assert found
+    for row in found:
         assert list(row) == ["messages"]
         assert [message["role"] for message in row["messages"]] == ["system", "user", "assistant"]
         assert all(message["content"] for message in row["messages"])

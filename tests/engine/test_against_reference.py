@@ -227,7 +227,7 @@ def check(case: Case) -> Loom:
         check_order(case, loom, tools)
         check_bounds(case, loom)
         return loom
-    except BaseException as error:
+    except BaseException as error:  # whatever it is, its seed is said
         error.add_note(f"reproduce: make_case({case.seed}), or smallest({case.seed})")
         raise
 
@@ -238,7 +238,7 @@ def smallest(seed: int) -> Case:
         case = make_case(seed, size)
         try:
             check(case)
-        except BaseException:
+        except BaseException:  # whatever it is, it is what one looks for
             return case
     raise AssertionError(f"no plan of seed {seed} fails")
 

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from engine.rig import Loom
 from heddle.engine.breaker import Breaker, BreakerSlots
 from heddle.engine.costs import DROPPED, UNUSED, Outcome
-from heddle.engine.retry_budget import RetryBudget
 from heddle.engine.slots import LocalSlots
 from heddle.engine.tally import Tally
 from heddle.errors import ModelError, ToolFailed
@@ -315,39 +314,6 @@ def test_a_tools_own_exceptions_do_not() -> None:
 
 
 # -- the budget of retries -----------------------------------------------------------------------
-
-
-@given(
-    st.lists(st.tuples(st.floats(0, 20), st.floats(0, 30), st.integers(0, 40)), max_size=60),
-)
-def test_no_minute_sees_more_retries_than_a_tenth_of_the_requests_and_ten(
-    calls: list[tuple[float, float, int]],
-) -> None:
-    budget, now, planned, most = RetryBudget(), 0.0, [], 10
-    tally = Tally(60)
-    for pause, wait_s, requests in calls:
-        now += pause
-        for _ in range(requests):
-            budget.requested(now)
-            tally.add(now)
-        most = max(most, 10 + tally.counts(now)[0] // 10)
-        at = budget.book(now, wait_s)
-        assert at is not None
-        assert at >= now + wait_s
-        planned.append(at)
-    for at in planned:
-        assert sum(at - 60.0 + 1e-6 < other <= at for other in planned) <= most
-
-
-def test_what_is_too_late_or_given_back_takes_nobody_elses_place() -> None:
-    budget = RetryBudget()
-    first = [budget.book(0.0, 1.0) for _ in range(10)]
-    assert budget.book(0.0, 1.0, until=62.0) is None
-    assert budget.book(0.0, 1.0, until=63.0) == 62.0
-    for at in (*first, 62.0):
-        assert at is not None
-        budget.give_back(at)
-    assert budget.book(0.0, 1.0) == 1.0
 
 
 def test_retries_that_a_run_has_not_made_are_not_held_against_the_next() -> None:

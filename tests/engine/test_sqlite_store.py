@@ -204,7 +204,7 @@ def in_a_child(work: Callable[[], Any], user: int | None = None) -> str:
                 os.setuid(user)
             work()
             said = ""
-        except BaseException as error:
+        except BaseException as error:  # a child must not go on as a second test run
             said = f"{getattr(error, 'code', type(error).__name__)}: {error}"
         os.write(write, said.encode())
         os._exit(0)

@@ -59,7 +59,7 @@ def test_whatever_a_function_raises_comes_back(error: BaseException) -> None:
             await threads.run(raises)
         except RuntimeError as wrapped:  # what Python makes of a StopIteration in a coroutine
             return wrapped.__cause__ or wrapped
-        except BaseException as raised:
+        except BaseException as raised:  # whatever was raised must come back
             return raised
         finally:
             assert await threads.run(lambda: 1) == 1  # the thread is still there

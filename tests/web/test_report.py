@@ -413,7 +413,9 @@ class TestForEverybody:
 
     @pytest.mark.parametrize("make", [portfolio, troubled, rejected])
     def test_tables_have_captions_and_headed_rows(self, make) -> None:
-        for table in read(report_html(make())).all("table"):
+        tables = read(report_html(make())).all("table")
+        assert tables
+        for table in tables:
             assert table.children[0].name == "caption"
             for row in table.all("tbody")[0].children:
                 assert row.children[0].attributes["scope"] == "row"

@@ -9,6 +9,7 @@ import asyncio
 import sys
 from typing import TYPE_CHECKING, Any, Protocol
 
+from heddle.cli.alongside import alongside
 from heddle.cli.screen import clean, is_terminal, one_line, say, seconds
 from heddle.comparison.figures import judge
 
@@ -119,11 +120,8 @@ class _Bar(_Nothing):
         self._draw()
 
     async def watch(self, work: Coroutine[Any, Any, None]) -> None:
-        drawing = asyncio.ensure_future(self._draw_on())
-        try:
+        async with alongside(self._draw_on()):
             await work
-        finally:
-            drawing.cancel()
 
     async def _draw_on(self) -> None:
         while True:

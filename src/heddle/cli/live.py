@@ -11,6 +11,7 @@ import contextlib
 import sys
 from typing import TYPE_CHECKING, Any, Protocol
 
+from heddle.cli.alongside import alongside
 from heddle.cli.board import Board, note_of
 from heddle.cli.screen import is_terminal, one_line, say, seconds
 from heddle.engine.events import ModelCall, RunCreated, StepEnded
@@ -161,11 +162,8 @@ class _Table:
             self._live.stop()
 
     async def watch(self, log: EventLog, run: Coroutine[Any, Any, RunResult]) -> RunResult:
-        drawing = asyncio.ensure_future(self._draw_on(log))
-        try:
+        async with alongside(self._draw_on(log)):
             return await run
-        finally:
-            drawing.cancel()
 
     @contextlib.contextmanager
     def aside(self) -> Generator[None]:

@@ -145,7 +145,7 @@ def read_by_character(dialect, text):
     reader = dialect_named(dialect).reader()
     for char in text:
         reader.feed(char)
-    reader.close()
+    return reader.close()
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -169,7 +169,8 @@ def test_little_is_kept_back_of_a_text(dialect, kind):
 
 def test_a_megabyte_one_character_at_a_time_is_read():
     text = '1. f("' + "($1 \n" * 200_000
-    read_by_character("llmcompiler", text)
+    (hole,) = read_by_character("llmcompiler", text)
+    assert [finding.code for finding in hole.findings] == ["unclosed-call"]
 
 
 def test_a_cursor_knows_its_place_in_lines_that_end_either_way():

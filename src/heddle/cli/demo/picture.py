@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from contextlib import asynccontextmanager, nullcontext, suppress
+from contextlib import asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from heddle.cli.alongside import alongside
 from heddle.cli.screen import is_terminal, say
 from heddle.engine.events import ModelCall, RunFinished, StepStarted
 from heddle.engine.state import fold
@@ -55,13 +56,10 @@ async def watching(panes: Sequence[Pane], *, quiet: bool = False) -> AsyncGenera
     live = _live()
     draw = _teller(panes) if live is None else lambda: live.update(_picture(panes), refresh=True)
     with live or nullcontext():
-        painter = asyncio.create_task(_paint(draw))
         try:
-            yield
+            async with alongside(_paint(draw)):
+                yield
         finally:
-            painter.cancel()
-            with suppress(asyncio.CancelledError):
-                await painter
             draw()
 
 
