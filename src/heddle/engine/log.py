@@ -15,7 +15,7 @@ from heddle.engine.record import Record, event_of
 from heddle.engine.state import RunState
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from heddle.engine.events import Entry, Event
 
@@ -67,15 +67,14 @@ class EventLog:
             self._started = self._clock()
         return self._clock() - self._started
 
-    def recall(self, entries: Iterable[Entry], last_s: float) -> None:
+    def recall(self, entries: Sequence[Entry], last_s: float) -> None:
         """Begin with the events of a run that is gone on with; its clock goes on from the last."""
-        before = len(self.events)
+        self.recalled = len(entries)
         if self._sinks or self._waiting:
             for entry in entries:
                 self.emit(entry)
         else:
             self.events.kept += entries
-        self.recalled = len(self.events) - before
         self.now()
         self._started -= last_s
 
