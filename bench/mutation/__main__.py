@@ -31,7 +31,7 @@ ENGINE = "src/heddle/engine"
 TARGETS = (
     "scheduler", "attempts", "queue", "maps", "map_run", "waiters", "deadlines", "sharing", "gate",
     "past", "resuming", "journal/*", "slots", "acquiring", "allowances/*", "retrying", "breaker",
-    "hedging", "budget", "purse", "alarm", "doubts",
+    "hedging", "budget", "purse", "alarm", "doubts", "retry_budget",
 )  # fmt: skip
 
 

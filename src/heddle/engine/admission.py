@@ -116,7 +116,7 @@ class Admission:
 
     def _reckon(self, node: Node) -> tuple[dict[str, float], Ask | None]:
         tool = node.step.tool  # type: ignore[union-attr]  # only steps become ready
-        cost = node.spec.cost_usd  # type: ignore[union-attr]
+        cost = node.spec.cost_usd  # type: ignore[union-attr]  # only steps become ready
         needs: dict[str, float] = {"calls": 1.0, "calls:" + tool: 1.0}
         ask = self._asked(node) if tool in self._asks else None
         if ask is not None:

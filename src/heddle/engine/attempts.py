@@ -200,7 +200,7 @@ class Attempts:
             started = None
             try:
                 args = self._fill(step) if node.element is None else self._args(node, step)
-                if node.spec.effectful:  # type: ignore[union-attr]
+                if node.spec.effectful:  # type: ignore[union-attr]  # only steps become ready
                     await self._intend(node, args)
                 started = self._begin(node, step)
                 if self._wary and not node.spec.effectful:  # type: ignore[union-attr]
@@ -252,7 +252,7 @@ class Attempts:
         batch = Batch(list(args), task)
         self._together.update(dict.fromkeys(args, batch))
         started = [self._begin(node, node.step) for node in args]  # type: ignore[arg-type]
-        tool = first.step.tool  # type: ignore[union-attr]
+        tool = first.step.tool  # type: ignore[union-attr]  # only steps become ready
         try:
             if self._wary:
                 await self._log.durable(len(self._log.events) - 1)

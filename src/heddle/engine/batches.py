@@ -89,7 +89,7 @@ class Batches:
 
         The others need no slots; their places in the queue are void.
         """
-        spec: ToolSpec = first.spec  # type: ignore[assignment]
+        spec: ToolSpec = first.spec  # type: ignore[assignment]  # only steps become ready
         queued = self._queued.get(spec.name, ())
         members = [first]
         while queued and len(members) < spec.max_batch:

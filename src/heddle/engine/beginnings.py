@@ -101,7 +101,7 @@ class Beginnings:
     def _line_up(self, node: Node) -> None:
         if self._unserved.patience_s is not None and not node.attempt:
             self._unserved.lined_up(node, self._unserved.patience_s)
-        if node.spec.max_batch > 1:  # type: ignore[union-attr]
+        if node.spec.max_batch > 1:  # type: ignore[union-attr]  # only steps become ready
             self._attempts.batches.gather(node)
         else:
             self._queue.push(node)

@@ -123,7 +123,7 @@ class Sharing:
         """
         step: Step = node.step  # type: ignore[assignment]  # only steps become ready
         calls = self._pure
-        if node.spec.effect != "pure":  # type: ignore[union-attr]
+        if node.spec.effect != "pure":  # type: ignore[union-attr]  # only steps become ready
             if step.after or step.reads or step.writes:
                 return None
             calls = self._reads
@@ -152,8 +152,8 @@ class Sharing:
             ToolFailed: an argument cannot be filled; see `Lookup.fill`.
             NothingChosen: a choice has no option with a value.
         """
-        step: Step = node.step  # type: ignore[assignment]
-        if not node.spec.fuses:  # type: ignore[union-attr]
+        step: Step = node.step  # type: ignore[assignment]  # only steps become ready
+        if not node.spec.fuses:  # type: ignore[union-attr]  # only steps become ready
             return False
         calls = self._pure if node.spec.effect == "pure" else self._reads  # type: ignore[union-attr]
         mark = hash(step.tool)
@@ -197,7 +197,7 @@ class Sharing:
 
     def _key(self, node: Node) -> bytes | None:
         """What equal calls have in common; None for arguments that are too large, or bad."""
-        step: Step = node.step  # type: ignore[assignment]
+        step: Step = node.step  # type: ignore[assignment]  # only steps become ready
         try:
             peek = self._peek if node.element is None else self._peek_at(cast("Element", node))
             args = {name: fill(value, peek) for name, value in step.args.items()}
