@@ -110,7 +110,7 @@ class Life:
             raise RuntimeError(f"the program has not come to its end in {_MOST_S:g} s of its time")
         if not self.dead:
             await asyncio.sleep(0)  # callbacks of what has just ended
-            left = asyncio.all_tasks() - {asyncio.current_task(), task}
+            left = self._loop.at_work() - {asyncio.current_task(), task}
             if task.cancelled():  # in its grace too: it leaves, whatever does not hear that it ends
                 left = {each for each in left if not each.cancelling()}
             self.leaked = sorted(map(repr, left))
@@ -121,7 +121,7 @@ class Life:
         self.complaints = list(loop.complaints)
         self.dead = True
         for _ in range(_LAST_TURNS):
-            left = asyncio.all_tasks(loop)
+            left = loop.at_work()
             if not left:
                 break
             for task in left:

@@ -28,7 +28,7 @@ import asyncio
 import heapq
 from random import Random
 from typing import TYPE_CHECKING, Any, TypeVar, cast
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 from heddle.testing.clock import VirtualClockLoop
 
@@ -55,6 +55,7 @@ class SeededLoop(VirtualClockLoop):
     Attributes:
         turns: callbacks that have run.
         complaints: what was told to the loop's exception handler: errors that nobody has seen.
+        tasks: those that it has made; asyncio's own list has those of all loops that ever were.
 
     Cost: about that of asyncio's own loop.
     """
@@ -63,6 +64,8 @@ class SeededLoop(VirtualClockLoop):
         super().__init__()
         self.turns = 0
         self.complaints: list[str] = []
+        self.tasks: WeakSet[asyncio.Task[Any]] = WeakSet()
+        self.set_task_factory(SeededLoop._make_task)
         self._queue: deque[asyncio.Handle] = self._ready  # type: ignore[attr-defined]
         self._timers: list[asyncio.TimerHandle] = self._scheduled  # type: ignore[attr-defined]
         self._random = Random(seed)
@@ -76,6 +79,15 @@ class SeededLoop(VirtualClockLoop):
     def _complain(self: Any, context: dict[str, Any]) -> None:
         error = context.get("exception")
         self.complaints.append(f"{context['message']}: {error!r}" if error else context["message"])
+
+    def _make_task(self: Any, coro: Any, **options: Any) -> asyncio.Task[Any]:
+        task = asyncio.Task(coro, loop=self, **options)
+        self.tasks.add(task)
+        return task
+
+    def at_work(self) -> set[asyncio.Task[Any]]:
+        """The tasks that are not done."""
+        return {task for task in self.tasks if not task.done()}
 
     def _run_once(self) -> None:
         """Run one callback, or let time pass until there is one.
