@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from heddle.engine.events import TERMINAL, EffectReused
+from heddle.engine.faults import RESOLVED_FAILED
 from heddle.engine.fill import fresh
-from heddle.engine.outcomes import RESOLVED_FAILED
 from heddle.engine.repeats import REPEATS_UNKNOWN
 
 if TYPE_CHECKING:

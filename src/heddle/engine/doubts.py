@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from heddle.engine.calls import CurrentCall, calling
 from heddle.engine.events import StepUnknown, UnknownResolved
-from heddle.engine.outcomes import RESOLVED_FAILED
+from heddle.engine.faults import RESOLVED_FAILED
 from heddle.engine.retrying import POISONED
 from heddle.plan.canonical import sound
 from heddle.tools.probes import Done, Failed, NotDone, Unsure

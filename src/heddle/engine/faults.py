@@ -28,7 +28,19 @@ if TYPE_CHECKING:
 
     from heddle.plan.spec import Effect
 
-__all__ = ["TIMED_OUT", "Fault", "FaultKind", "Reported", "fault_of", "outcome_of", "said_of"]
+__all__ = [
+    "RESOLVED_FAILED",
+    "TIMED_OUT",
+    "Fault",
+    "FaultKind",
+    "Reported",
+    "fault_of",
+    "outcome_of",
+    "said_of",
+]
+
+RESOLVED_FAILED = "resolved-failed"
+"""Code of a write that counts as failed because somebody, or its tool's policy, said so."""
 
 _MAX_MESSAGE = 4_000
 """Characters of a failure's message: it stands in events and in what a joiner reads."""

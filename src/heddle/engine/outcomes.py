@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from heddle.engine.admission import OVER_BUDGET
 from heddle.engine.elements import INTERRUPTED
 from heddle.engine.events import RESULT, LateResult, StepError, StepUnknown, UnknownResolved
-from heddle.engine.faults import TIMED_OUT, Fault, fault_of, said_of
+from heddle.engine.faults import RESOLVED_FAILED, TIMED_OUT, Fault, fault_of, said_of
 from heddle.engine.fill import fresh
 from heddle.engine.lookup import NothingChosen
 from heddle.engine.node import Ending
@@ -35,10 +35,7 @@ if TYPE_CHECKING:
     from heddle.engine.sharing import Sharing
     from heddle.plan.spec import Ruling
 
-__all__ = ["RESOLVED_FAILED", "Outcomes", "Steps"]
-
-RESOLVED_FAILED = "resolved-failed"
-"""Code of a write that counts as failed because somebody, or its tool's policy, said so."""
+__all__ = ["Outcomes", "Steps"]
 
 
 class Steps(Protocol):

@@ -15,8 +15,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 
 from heddle.engine import events as ev
+from heddle.engine.faults import RESOLVED_FAILED
 from heddle.engine.killers import Deaths, deaths_of
-from heddle.engine.outcomes import RESOLVED_FAILED
 from heddle.engine.record import Record
 from heddle.engine.retold import plans_of
 from heddle.engine.settings import plan_in
