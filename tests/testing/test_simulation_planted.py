@@ -19,6 +19,7 @@ FOUND = {
     "a run in which nothing is under way counts as finished": ({"I10"}, 0),
     "what lies behind the head counts": ({"I10"}, 559),
     "those who share a call are not told": ({"I10"}, 8),
+    "there is always room in the budget": ({"I8"}, 0),
 }
 """The promises, one of which a bug breaks, and where the hunt begins."""
 

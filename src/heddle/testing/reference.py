@@ -63,6 +63,7 @@ def interpret(
     *,
     inputs: Mapping[str, Any] | None = None,
     writes: frozenset[str] = frozenset(),
+    imposed: Mapping[str, Outcome] | None = None,
 ) -> dict[str, Outcome]:
     """The outcome of each step.
 
@@ -71,14 +72,16 @@ def interpret(
         tool: what calls do; see `Tool`.
         inputs: the caller's data.
         writes: names of tools whose outcome is unknown if it was not seen.
+        imposed: by step, outcomes that come from outside of the plan, whatever its calls give.
     """
     ended: dict[str, Outcome] = {}
     for entry in entries:
-        ended[entry.id] = (
+        outcome = (
             Outcome("failed", "hole")
             if isinstance(entry, Hole)
             else _run(entry, ended, tool, inputs or {}, entry.tool in writes)
         )
+        ended[entry.id] = imposed.get(entry.id, outcome) if imposed else outcome
     return ended
 
 

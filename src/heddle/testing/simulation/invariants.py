@@ -11,7 +11,7 @@ effect that the journal does not know of is as much a fault as one that happened
     I5   nothing that has ended is called again
     I6   no more calls are in flight than the limits allow, at any instant
     I7   no provider is asked more often than its allowance, in any minute
-    I8   no more calls are made than the budget allows
+    I8   no more calls are made, and no more is spent, than the budget allows
     I9   a step is skipped only because of a step that it depends on
     I10  the run ends, once, by its deadline and the grace after it
     I11  going on with a run that is over changes nothing
@@ -37,6 +37,7 @@ from heddle.engine.events import (
     LateResult,
     LeaseTaken,
     MapExpanded,
+    ModelCall,
     ModelStarted,
     PlanAccepted,
     PlanProposed,
@@ -208,7 +209,12 @@ class Evidence:
     ) -> tuple[dict[str, Outcome], dict[Place, tuple[str, str]], list[tuple[str, str]]]:
         """How each step should have ended, what it should have asked, and what is wrong with it."""
         judge = _Judge(self)
-        outcomes = interpret(self.steps, judge.call, inputs=self.inputs, writes=judge.writes)
+        imposed = {
+            id: _outcome(step) for id, step in self.state.steps.items() if step.code in _EXCUSES
+        }
+        outcomes = interpret(
+            self.steps, judge.call, inputs=self.inputs, writes=judge.writes, imposed=imposed
+        )
         return outcomes, judge.asked, judge.faults
 
     @property
@@ -374,10 +380,23 @@ def i7_allowance(found: Evidence) -> Iterator[str]:
 
 
 def i8_budget(found: Evidence) -> Iterator[str]:
-    """No more calls are made than the budget allows."""
-    most = found.limits.max_calls
-    if len(found.outside.calls) > most:
-        yield f"{len(found.outside.calls)} calls were made, {most} may be"
+    """No more calls are made, and no more is spent, than the budget allows.
+
+    A death may take with it what was written of calls that change nothing; with it goes what they
+    cost. Of tokens, a hundredth more may be used, since prompts are reckoned before they are sent.
+    """
+    limits, calls = found.limits, found.outside.calls
+    if len(found.known) > 1:
+        calls = [call for call in calls if call.place is not None]
+    if limits.budget_calls is not None and len(calls) > limits.budget_calls:
+        yield f"{len(calls)} calls were made, {limits.budget_calls} may be"
+    spent = sum(found.specs[call.tool].cost_usd or 0.0 for call in calls)
+    if limits.budget_usd is not None and spent > limits.budget_usd + 1e-6:
+        yield f"{spent:g} USD were spent, {limits.budget_usd:g} may be"
+    usages = [event.usage for event in found.events if isinstance(event, ModelCall)]
+    tokens = sum(use.input_tokens + use.output_tokens for use in usages)
+    if limits.budget_tokens is not None and tokens > limits.budget_tokens * 1.01:
+        yield f"{tokens} tokens were used, {limits.budget_tokens} may be"
 
 
 # -- outcomes ------------------------------------------------------------------------------------
@@ -440,13 +459,14 @@ def i11_over(found: Evidence) -> Iterator[str]:
 def i12_reference(found: Evidence) -> Iterator[str]:
     """Each step ended as the reference interpreter says, given the same calls."""
     expected, _, faults = found.judged
-    yield from (message for id, message in faults if id not in found.overtaken)
+    for id, message in faults:
+        if id not in found.overtaken and found.state.steps[id].code not in _EXCUSES:
+            yield message
     for id, outcome in expected.items():
         state = found.state.steps[id]
         if state.code in _EXCUSES or id in found.overtaken:
             continue
-        got = Outcome(state.status, _class(state.code), state.value, state.has_value)
-        got.items = _items(state)
+        got = _outcome(state)
         if _plain(got) != _plain(outcome):
             yield f"step {id} is {got!r:.300}, and should be {outcome!r:.300}"
 
@@ -477,10 +497,10 @@ class _Judge:
             if json.dumps(value, sort_keys=True) not in given:
                 self.blame(place, "has a value that its tool never gave")
             return value
-        if code in _EXCUSES:
-            raise Skips(code)
         if status == "unknown":
             raise Hangs
+        if code in _EXCUSES:
+            raise Fails(code) if status == "failed" else Skips(code)
         if status != "failed" or code in _PLANS_OWN:
             self.blame(place, f"should have been called, and is {status} ({code})")
         raise Fails(code)
@@ -513,6 +533,13 @@ def _endings(state: RunState) -> dict[Place, tuple[str, str, Any]]:
                 status, code = ("done", "") if fault is None else (fault.status, fault.code)
                 ends[id, element] = status, code, value
     return ends
+
+
+def _outcome(state: StepState) -> Outcome:
+    """How a step ended, as the reference interpreter would say it."""
+    return Outcome(
+        state.status, _class(state.code), state.value, state.has_value, _items(state)
+    )  # fmt: skip
 
 
 def _items(state: StepState) -> list[Outcome] | None:

@@ -48,7 +48,8 @@ def _tool(name: str) -> Tool:
 
 def tools_of(plan: Plan) -> list[Tool]:
     """The tools that a random plan calls."""
-    return [_tool(name) for name in dict.fromkeys(step.tool for step in plan.steps)]
+    names = dict.fromkeys(step.tool for step in plan.steps if step.tool != "expand")
+    return [_tool(name) for name in names]
 
 
 def random_plan(seed: int, size: int | None = None, *, wild: bool = False) -> Plan:
@@ -74,6 +75,8 @@ class _Maker:
         self.maps: list[str] = []
         self.in_map = False
         self.with_maps = seed % 2 == 1
+        self.seed = seed
+        self.nests = seed % 11 == 3
 
     def plan(self, size: int | None) -> Plan:
         """The whole of it."""
@@ -85,7 +88,9 @@ class _Maker:
         plan = Plan()
         for number in range(1, (size or random.randint(2, 40)) + 1):
             step = self.step(str(number), random.choice(tools))
-            if self.with_maps and self.chance(0.2):
+            if self.nests and number > 1 and Random(f"{self.seed} {number}").random() < 0.15:
+                step = self.nested(step, tools)
+            elif self.with_maps and self.chance(0.2):
                 step = self.mapped(step)
             plan.add(step)
             self.ids.append(step.id)
@@ -165,6 +170,13 @@ class _Maker:
         wide = isinstance(over, Ref) or self.wild
         bound = self.random.choice((None, 1, 4)) if wide else None
         return replace(step, args=args, over=over, when=when, bound=bound)
+
+    def nested(self, step: Step, tools: list[str]) -> Step:
+        """A step in its place that runs a plan: two calls, the second of which uses the first's."""
+        first, second = tools[0], self.random.choice(tools)
+        plan = f'1. {first}(me="{step.id} 1")\n2. {second}(me="{step.id} 2", a0="$1")'
+        args = {"plan": plan, "dialect": "llmcompiler"}
+        return Step(step.id, "expand", args, after=step.after, when=step.when)
 
     def more(self, count: int) -> dict[str, Any]:
         """Arguments that refer to what is before."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from heddle.engine import attempts, resuming, scheduler, slots
 from heddle.engine.beginnings import Beginnings
+from heddle.engine.budget import Account
 from heddle.engine.doubts import Doubts
 from heddle.engine.events import RunFinished
 from heddle.engine.journal.frames import Chain
@@ -141,6 +142,13 @@ def _nobody_told(real: Any) -> Any:
     return tell_followers
 
 
+def _always_room(real: Any) -> Any:
+    def verdict(self: Account, amounts: Any, *, joining: bool = False) -> str:
+        return "now"
+
+    return verdict
+
+
 PLANTED: Final[dict[str, tuple[Patch, ...]]] = {
     "an effect does not wait for its intent": ((EventLog, "durable", _not_durable),),
     "a process goes on that has lost its lease": (
@@ -156,6 +164,7 @@ PLANTED: Final[dict[str, tuple[Patch, ...]]] = {
     "a run in which nothing is under way counts as finished": ((resuming, "remember", _inferred),),
     "what lies behind the head counts": ((Chain, "_fault", _anything_follows),),
     "those who share a call are not told": ((Beginnings, "tell_followers", _nobody_told),),
+    "there is always room in the budget": ((Account, "verdict", _always_room),),
 }
 """The bugs by what they do."""
 

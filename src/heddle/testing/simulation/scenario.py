@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import TYPE_CHECKING, Any
 
 from heddle.plan.ir import Plan
 from heddle.plan.limits import Limits
 from heddle.testing.simulation.faults import KINDS, Faults, NoFaults
+from heddle.testing.simulation.outside import made_tool
 from heddle.testing.simulation.planners import STRATEGIES
 from heddle.testing.simulation.plans import INPUTS, TIMEOUT_S, random_plan, tools_of
 
@@ -65,6 +66,8 @@ class Scenario:
 def scenario_of(seed: int, size: int | None = None) -> Scenario:
     """The scenario that a seed stands for: a random plan under random limits; of five, one agent.
 
+    Of eleven, one has too little of everything, and in one plans expand others.
+
     Args:
         seed: any number.
         size: steps of the plan, which is then no agent's; chosen by the seed by default.
@@ -78,24 +81,48 @@ def scenario_of(seed: int, size: int | None = None) -> Scenario:
         kinds -= {"disk-slow"}
     tools = tuple(tools_of(plan))
     strategy = random.choice(STRATEGIES) if size is None and seed % 5 == 3 else ""
+    bounds: dict[str, Any] = {}
+    if size is None and seed % 11 == 4:
+        tools, bounds = _scarce(seed, tools, priced=not strategy)
+    limits = Limits(
+        concurrency=random.choice((1, 2, 5, 64)),
+        per_provider={"p": slots} if random.random() < 0.6 else {},
+        requests_per_minute=rates,
+        grace_s=TIMEOUT_S * 5,
+        run_timeout_s=None,
+        speculation=seed % 3 == 0,
+        max_rounds=2 + seed % 3,
+        max_turns=6,
+        max_deaths=1_000,  # what dies here, dies of something else than its steps
+    )
     return Scenario(
         seed=seed,
         plan=Plan() if strategy else plan,
         strategy=strategy,
         tools=tools,
         inputs=INPUTS,
-        limits=Limits(
-            concurrency=random.choice((1, 2, 5, 64)),
-            per_provider={"p": slots} if random.random() < 0.6 else {},
-            requests_per_minute=rates,
-            grace_s=TIMEOUT_S * 5,
-            run_timeout_s=None,
-            speculation=seed % 3 == 0,
-            max_rounds=2 + seed % 3,
-            max_turns=6,
-            max_deaths=1_000,  # what dies here, dies of something else than its steps
-        ),
+        limits=replace(limits, **bounds),
         kinds=kinds,
         changes=random.choice((None, None, None, 3)),
         resolves=random.random() < 0.7,
     )
+
+
+def _scarce(
+    seed: int, tools: tuple[Tool, ...], *, priced: bool
+) -> tuple[tuple[Tool, ...], dict[str, Any]]:
+    """Tools that cost money, and too little of everything: calls, tokens, money, time.
+
+    Nobody knows the price of a made-up model, so that an agent has no budget of money.
+    """
+    random = Random(f"{seed} is scarce")
+    dear = tuple(
+        made_tool(replace(tool.spec, cost_usd=random.choice((0.01, 0.03)))) for tool in tools
+    )
+    return dear, {
+        "budget_calls": random.choice((None, 3, 12)),
+        "budget_tokens": random.choice((None, 3_000, 20_000)),
+        "budget_usd": random.choice((None, 0.05, 0.3)) if priced else None,
+        "max_output_tokens": 1_000,
+        "run_timeout_s": random.choice((None, 4.0, 30.0)),
+    }
