@@ -52,23 +52,26 @@ def tools_of(plan: Plan) -> list[Tool]:
     return [_tool(name) for name in names]
 
 
-def random_plan(seed: int, size: int | None = None, *, wild: bool = False) -> Plan:
+def random_plan(
+    seed: int, size: int | None = None, *, wild: bool = False, nests: bool = False
+) -> Plan:
     """A plan of so many steps, about 23 by default; every other seed has maps.
 
     Args:
         seed: chooses everything.
         size: how many steps.
         wild: whether it has things, too, that the verifier would refuse.
+        nests: whether some of its steps expand plans.
 
     Cost: linear in its size.
     """
-    return _Maker(seed, wild=wild).plan(size)
+    return _Maker(seed, wild=wild, nests=nests).plan(size)
 
 
 class _Maker:
     """Makes the steps of one plan, each of which may refer to those before it."""
 
-    def __init__(self, seed: int, *, wild: bool = False) -> None:
+    def __init__(self, seed: int, *, wild: bool = False, nests: bool = False) -> None:
         self.wild = wild
         self.random = Random(seed)
         self.ids: list[str] = []
@@ -76,7 +79,7 @@ class _Maker:
         self.in_map = False
         self.with_maps = seed % 2 == 1
         self.seed = seed
-        self.nests = seed % 11 == 3
+        self.nests = nests
 
     def plan(self, size: int | None) -> Plan:
         """The whole of it."""

@@ -73,7 +73,7 @@ def scenario_of(seed: int, size: int | None = None) -> Scenario:
         size: steps of the plan, which is then no agent's; chosen by the seed by default.
     """
     random = Random(seed)
-    plan = random_plan(seed, size)
+    plan = random_plan(seed, size, nests=seed % 11 == 3)
     slots = random.choice((1, 2, 8))
     rates = {"q": random.choice((2.0, 60.0))} if random.random() < 0.2 else {}
     kinds = frozenset(KINDS)
