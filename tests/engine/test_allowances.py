@@ -242,7 +242,181 @@ def test_pauses_double_where_the_provider_says_nothing() -> None:
     assert 10 <= ends[-1] <= 12
 
 
+class Loaded(random.Random):
+    """Dice that always show the same."""
+
+    def __init__(self, shows: float) -> None:
+        super().__init__(0)
+        self.shows = shows
+
+    def random(self) -> float:
+        return self.shows
+
+
+@pytest.mark.parametrize(
+    ("wish_s", "most_s"), [(0.0, 0.0), (None, 0.2), (10.0, 2.0), (20.0, 4.0), (100.0, 4.0)]
+)
+def test_a_pause_is_longer_than_the_wish_by_a_fifth_at_most_and_never_by_more_than_four_seconds(
+    wish_s: float | None, most_s: float
+) -> None:
+    for shows in (0.0, 0.5, 1.0):
+        pause = Pause(Loaded(shows))
+        pause.refused(100.0, wish_s, probe=False)
+        least_s = 1.0 if wish_s is None else wish_s
+        assert pause.until == pytest.approx(100 + least_s + shows * most_s)
+
+
+def test_pauses_of_a_silent_provider_last_one_two_four_eight_and_then_ten_seconds() -> None:
+    pause, lasted = Pause(Loaded(0.0)), []
+    for _ in range(9):
+        now = max(0.0, pause.until)
+        pause.refused(now, None, probe=pause.waits)
+        lasted.append(pause.until - now)
+    assert lasted == [1, 2, 4, 8, 10, 10, 10, 10, 10]
+
+
+def test_calls_that_began_before_the_pause_neither_double_nor_shorten_it() -> None:
+    pause = Pause(Loaded(0.0))
+    pause.refused(0.0, 5.0, probe=False)
+    pause.refused(1.0, 1.0, probe=False)
+    assert pause.until == 5
+    pause.refused(5.0, None, probe=True)
+    assert pause.until == 7  # the second that counts
+
+
+def test_a_pause_opens_when_it_said_and_then_waits_for_its_probe() -> None:
+    pause = Pause(Loaded(0.0))
+    assert pause.opens_at(3.0, 50) == 3
+    pause.refused(0.0, 5.0, probe=False)
+    assert [pause.opens_at(now, 0) for now in (1.0, 9.0)] == [5, 9]
+    pause.probing = True
+    assert pause.opens_at(6.0, 0) == math.inf
+    pause.refused(6.0, 2.0, probe=True)
+    assert not pause.probing
+    assert pause.opens_at(6.0, 0) == 8
+
+
+@pytest.mark.parametrize("before", [0, 3])
+def test_on_the_slope_a_call_opens_just_when_it_is_free(before: int) -> None:
+    pause = Pause(Loaded(0.0))
+    pause.refused(0.0, 1.0, probe=False)
+    pause.came_back(100.0, before, well=True)
+    for more in range(4):
+        assert pause.opens_at(100.0, before + more) == 100
+    for more in (4, 7, 8, 100):
+        opens = pause.opens_at(100.0, before + more)
+        assert pause.free(opens, before + more) >= 1
+        assert pause.free(opens - 0.01, before + more) == 0
+    assert pause.opens_at(100.0, before + 100_000) == 120
+    assert pause.free(119.99, before + 100_000) == 0
+    assert pause.free(120.0, before + 100_000) == math.inf
+    assert pause.opens_at(121.0, before + 100_000) == 121
+
+
+def test_the_next_pause_is_a_short_one_only_when_the_slope_has_ended_well() -> None:
+    pause = Pause(Loaded(0.0))
+    pause.refused(0.0, None, probe=False)
+    pause.came_back(1.0, 0, well=True)
+    pause.calm(20.9)
+    pause.refused(20.9, None, probe=False)
+    assert pause.until == 22.9
+    pause.calm(60.0)  # of a call that began before it
+    pause.came_back(60.0, 0, well=True)
+    pause.calm(80.0)
+    pause.refused(80.0, None, probe=False)
+    assert pause.until == 81
+
+
 # -- paces -----------------------------------------------------------------------------------------
+
+
+def refused_at(per_s: int, seconds: int) -> Pace:
+    """A pace whose provider granted so many a second, and then refused one."""
+    pace = Pace()
+    for second in range(seconds):
+        pace.granted(float(second), per_s)
+    pace.refused(float(seconds), float(seconds))
+    return pace
+
+
+def test_a_pace_is_unbounded_until_a_call_is_refused() -> None:
+    pace = Pace()
+    pace.took(0.0, 1_000)
+    assert (pace.rate, pace.free(0.0), pace.opens_at(0.0)) == (math.inf, math.inf, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("per_s", "seconds", "known"),
+    [(1, 20, 1.0), (2, 20, 2.0), (10, 20, 10.0), (10, 60, 10.0), (1, 4, 1.0), (30, 1, 30.0)],
+)
+def test_a_first_refusal_tells_what_was_granted_of_late(
+    per_s: int, seconds: int, known: float
+) -> None:
+    assert refused_at(per_s, seconds).known == pytest.approx(0.98 * known)
+
+
+def test_a_provider_that_counts_by_the_minute_is_measured_over_one() -> None:
+    pace = Pace()
+    pace.granted(1.0, 600)
+    pace.granted(41.0, 16)
+    pace.refused(61.0, 61.0)
+    assert pace.known == pytest.approx(0.98 * 616 / 60)
+    later = Pace()
+    later.granted(1.0, 600)
+    later.granted(41.0, 16)
+    later.refused(61.5, 61.5)
+    assert later.known == pytest.approx(0.98 * 16 / 20.5)
+
+
+def test_a_refusal_after_next_to_nothing_takes_off_as_much_again() -> None:
+    pace = refused_at(10, 20)
+    pace.granted(20.0, 7)
+    rate = pace.rate
+    pace.refused(21.0, 20.5)
+    assert pace.known == pytest.approx(0.98 * 0.85 * rate)
+    pace.granted(21.0, 8)
+    pace.refused(22.0, 21.5)
+    assert pace.known == pytest.approx(0.98 * 45 / 5)  # what was granted since second 17
+
+
+def test_calls_that_began_before_the_last_refusal_say_nothing_new() -> None:
+    pace = refused_at(10, 20)
+    pace.refused(21.0, 19.9)
+    assert pace.known == pytest.approx(9.8)
+    pace.refused(21.0, 20.0)
+    assert pace.known == pytest.approx(9.8 * 0.98 * 0.85)
+
+
+@pytest.mark.parametrize(("well", "share"), [(50, 1.03), (290, 2.0)])
+def test_a_pace_is_three_per_cent_up_after_fifty_calls_and_doubled_after_290(
+    well: int, share: float
+) -> None:
+    pace = refused_at(10, 20)
+    pace.granted(21.0, well)
+    assert pace.rate == pytest.approx(9.8 * share, rel=0.01)
+
+
+def test_half_a_second_of_requests_may_begin_at_once_and_then_one_at_a_time() -> None:
+    pace = refused_at(10, 20)
+    assert pace.free(20.0) == 4
+    pace.took(20.0, 4)
+    assert pace.free(20.0) == 0
+    opens = pace.opens_at(20.0)
+    assert pace.free(opens) == 1
+    assert pace.free(opens - 0.001) == 0
+    pace.gave_back(1)
+    assert pace.free(20.0) == 1
+    assert pace.opens_at(30.0) == 30
+    assert pace.free(100.0) > 100  # it has been idle
+
+
+def test_where_the_pace_is_slow_one_may_begin() -> None:
+    pace = refused_at(1, 20)
+    assert pace.free(20.0) == 1
+    pace.took(20.0, 1)
+    assert pace.free(20.9) == 0
+    assert pace.opens_at(20.9) == pytest.approx(20 + 1 / 0.98)
+    assert pace.free(21.1) == 1
 
 
 def test_an_allowance_without_bounds_settles_at_what_is_granted() -> None:
@@ -367,6 +541,13 @@ def test_a_call_that_does_not_say_takes_what_the_last_ones_took() -> None:
     assert first.cost.output_tokens == 500
     tokens.give_back(1, first, Outcome(used=Cost(1, 5, 40)))
     assert tokens.reserved(ONE).output_tokens == 40
+
+
+def test_each_kind_that_a_provider_names_is_bounded_whatever_it_leaves_out() -> None:
+    limits = allowance()
+    limits.heard(0, Quota(None, None, Grant(1_000, 300, 42.0)))
+    assert set(limits.windows) == {"output_tokens"}
+    assert limits.windows["output_tokens"].free(0) == 300
 
 
 def test_headers_make_bounds_but_never_widen_those_that_were_given() -> None:
