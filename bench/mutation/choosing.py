@@ -7,10 +7,11 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -47,7 +48,7 @@ class Touched:
                     mine.setdefault(int(line), set()).update(tests)
 
     def tests(self, module: str, line: int, root: Path = ROOT) -> list[str]:
-        """The tests that run a line of a module, its own and the quickest ones first."""
+        """The tests that run a line of a module, file by file: its own, then those with the most."""
         lines = self.lines.get(module, {})
         found: set[str] = set()
         for wider in _widening(ast.parse((root / module).read_text()), line):
@@ -55,7 +56,13 @@ class Touched:
             if found:
                 break
         found = found - self.distrusted
-        return sorted(found, key=lambda test: (not _near(module, test), self.seconds[test], test))
+        files = Counter(_file(test) for test in found)
+
+        def order(test: str) -> tuple[Any, ...]:
+            file = _file(test)
+            return not _near(module, file), -files[file], file, self.seconds[test], test
+
+        return sorted(found, key=order)
 
 
 def touched(workers: int, folder: Path) -> Touched:
@@ -92,9 +99,13 @@ def _measure(folder: Path, tests: Path) -> str:
     return "" if done.returncode < 2 else f"exit {done.returncode}"  # 1: some were too slow
 
 
-def _near(module: str, test: str) -> bool:
+def _file(test: str) -> str:
+    return test.partition("::")[0]
+
+
+def _near(module: str, file: str) -> bool:
     path = Path(module)
-    return any(word in Path(test.partition("::")[0]).stem for word in (path.stem, path.parent.name))
+    return any(word in Path(file).stem for word in (path.stem, path.parent.name))
 
 
 def _widening(tree: ast.Module, line: int) -> Iterator[Iterable[int]]:

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from bench.mutation.mutants import Mutant
 
-BOUNDS_S = (15.0, 75.0)
-"""How many seconds of tests are run first, and how many in all if none of these fails."""
+BOUNDS_S = (2.0, 15.0, 60.0)
+"""How many seconds of tests are run first, and how many in all as long as none of them fails."""
 MOST = 400
 """How many tests are asked, at most."""
 STARTING_S = 10
@@ -92,7 +92,7 @@ class Tree:
         with self._changed(mutant):
             asked, by = self._killer(tests)
         if by and by not in self.sound:
-            failing = self._run(tests[:asked])
+            failing = self._run([by] if by in tests else tests[:asked])
             if failing in tests:
                 print(f"fails without a mutant: {failing}", file=sys.stderr)
                 self.touched.distrusted.add(failing)
