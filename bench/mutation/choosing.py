@@ -48,7 +48,7 @@ class Touched:
                     mine.setdefault(int(line), set()).update(tests)
 
     def tests(self, module: str, line: int, root: Path = ROOT) -> list[str]:
-        """The tests that run a line of a module, file by file: its own, then those with the most."""
+        """The tests that run a line, file by file: the module's own, then those with the most."""
         lines = self.lines.get(module, {})
         found: set[str] = set()
         for wider in _widening(ast.parse((root / module).read_text()), line):
