@@ -374,3 +374,20 @@ def test_neither_is_one_that_its_policy_counts_as_failed_or_whose_answer_comes_l
 def round_of(id: str) -> int:
     round, dot, _ = id.partition(".")
     return int(round) if dot else 1
+
+
+def test_a_run_that_is_not_over_is_gone_on_with_as_what_it_was_begun_as() -> None:
+    async def main() -> None:
+        world, scenario = World(), SCENARIOS["direct"]
+        _, answering = await recorded(scenario)
+        with pytest.raises(heddle.HeddleError, match="answers a question") as caught:
+            await heddle.resume("r", world.tools(), journal=cut_after(answering, 2))
+        assert (caught.value.code, caught.value.hint) == ("run-other", "use Agent.resume")
+        store, plan = MemoryStore(), heddle.parse('1. look("a")', dialect="llmcompiler")
+        await heddle.execute(plan, world.tools(), journal=store, run_id="r")
+        planned = cut_after(await entries_of(store, "r"), 2)
+        with pytest.raises(heddle.HeddleError, match="was handed a plan") as caught:
+            await scenario.agent(world, planned).resume("r")
+        assert (caught.value.code, caught.value.hint) == ("run-other", "use heddle.resume")
+
+    run_virtual(main())

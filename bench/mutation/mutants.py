@@ -146,6 +146,12 @@ class _Unseen(ast.NodeTransformer):
         self.generic_visit(node)
         return node
 
+    def visit_Expr(self, node: ast.Expr) -> Any:
+        if isinstance(node.value, ast.Constant):
+            return ast.Pass()  # a docstring, or the body of what a protocol only names
+        self.generic_visit(node)
+        return node
+
     def visit_Assert(self, node: ast.Assert) -> Any:
         return ast.Pass()  # it tells type checkers what we know
 

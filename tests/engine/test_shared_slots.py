@@ -159,6 +159,20 @@ def test_a_refusal_of_one_stops_all_and_one_of_them_tries() -> None:
     assert not permits.probe
 
 
+def test_failures_of_one_round_trip_cut_the_slots_once_whoever_reports_them() -> None:
+    bounds = Bounds(10)
+
+    def failed(age_s: float) -> Report:
+        return Report("a", calls=20, refusals=(Refusal(age_s, False, None, False),))
+
+    kept, permits = exchange(bounds, None, 10.0, failed(0.5), nobody)
+    assert permits.slots == 7
+    kept, permits = exchange(bounds, kept, 11.0, failed(1.5), nobody)  # began before the cut
+    assert permits.slots == 7
+    kept, permits = exchange(bounds, kept, 11.0, failed(0.5), nobody)
+    assert permits.slots == 4
+
+
 def test_a_process_that_dies_while_it_tries_lets_another_one_try() -> None:
     bounds = Bounds(8)
     refused = Report("a", refusals=(Refusal(0.0, True, 1.0, False),))
