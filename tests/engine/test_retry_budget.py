@@ -40,3 +40,14 @@ def test_what_is_too_late_or_given_back_takes_nobody_elses_place() -> None:
         assert at is not None
         budget.give_back(at)
     assert budget.book(0.0, 1.0) == 1.0
+
+
+def test_a_place_that_is_given_back_when_its_minute_is_over_is_nobody_elses() -> None:
+    budget = RetryBudget()
+    old = budget.book(0.0, 1.0)
+    assert old is not None
+    assert [budget.book(100.0, 1.0) for _ in range(10)] == [101.0] * 10
+    budget.give_back(old)
+    assert budget.book(100.0, 1.0) == 162.0
+    budget.give_back(1_000.0)  # and one that was never booked
+    assert budget.book(100.0, 1.0, until=163.0) == 162.0

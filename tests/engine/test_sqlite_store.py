@@ -89,6 +89,17 @@ def test_the_file_of_a_later_version_is_refused(store: SQLiteStore) -> None:
     run(SQLiteStore(store.path), lambda store: refused("journal-newer", store.run("r")))
 
 
+def test_the_log_is_folded_by_us_alone_since_sqlite_keeps_its_failures_to_itself(
+    store: SQLiteStore,
+) -> None:
+    async def look(store: SQLiteStore) -> Any:
+        await created(store)
+        assert store._connection is not None
+        return store._connection.execute("PRAGMA wal_autocheckpoint").fetchone()
+
+    assert run(store, look) == (0,)
+
+
 def test_a_store_that_was_closed_is_opened_again_when_it_is_used(tmp_path: Path) -> None:
     async def main() -> None:
         store = SQLiteStore(tmp_path / "j.db")
