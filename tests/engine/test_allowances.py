@@ -396,6 +396,13 @@ def test_a_pace_is_three_per_cent_up_after_fifty_calls_and_doubled_after_290(
     assert pace.rate == pytest.approx(9.8 * share, rel=0.01)
 
 
+def test_what_was_granted_more_than_a_minute_ago_is_forgotten() -> None:
+    pace = Pace()
+    for second in range(500):
+        pace.granted(float(second), 1)
+    assert len(pace.state()[-1]) <= 62
+
+
 def test_half_a_second_of_requests_may_begin_at_once_and_then_one_at_a_time() -> None:
     pace = refused_at(10, 20)
     assert pace.free(20.0) == 4

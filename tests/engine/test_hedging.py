@@ -139,6 +139,23 @@ def test_where_the_call_fails_its_copy_is_stopped_and_the_failure_counts() -> No
     assert server.running == 0
 
 
+@pytest.mark.parametrize(("earned", "copies"), [(0.9, 0), (1.0, 1), (1.9, 1), (2.0, 2)])
+def test_a_copy_costs_one_of_those_that_calls_have_earned(earned: float, copies: int) -> None:
+    estimates = Estimates()
+
+    async def main() -> Loom:
+        async with Loom(
+            functions={"f": Server(100.0, 100.0, 100.0)}, specs=[READ], limits=ON,
+            estimates=estimates, inputs={"list": list(range(WARM_UP))},
+        ) as loom:  # fmt: skip
+            await loom.run(Step("warm", "f", {"n": Item()}, over=Input("list")))
+            estimates.earned = earned
+            await loom.run(Step("slow", "f", {"n": 7}))
+            return loom
+
+    assert len(run_virtual(main()).events(HedgeStarted)) == copies
+
+
 def test_without_being_asked_for_there_are_none() -> None:
     server = Server(5.0)
     assert not run(server, limits=Limits(concurrency=8)).events(HedgeStarted)

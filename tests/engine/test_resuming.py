@@ -608,6 +608,20 @@ def test_a_process_that_lost_the_run_calls_nothing_more() -> None:
     run_virtual(main())
 
 
+def test_a_resume_that_finds_nothing_to_do_leaves_the_run_to_the_next() -> None:
+    async def main() -> None:
+        _, entries = await recorded(PLAN)
+        store = cut_in_mid_write(entries)
+        first = await heddle.resume("r", World().tools(), journal=store)
+        again = await heddle.resume("r", World().tools(), journal=store)
+        assert (first.status, again.status) == ("unresolved", "unresolved")
+        says = {"3": heddle.Done("it was sent")}
+        result = await heddle.resume("r", World().tools(), journal=store, resolve=says)
+        assert result.status == "succeeded"
+
+    run_virtual(main())
+
+
 def test_other_tools_are_refused_by_name() -> None:
     async def main() -> None:
         _, entries = await recorded(PLAN)

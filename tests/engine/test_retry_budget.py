@@ -51,3 +51,10 @@ def test_a_place_that_is_given_back_when_its_minute_is_over_is_nobody_elses() ->
     assert budget.book(100.0, 1.0) == 162.0
     budget.give_back(1_000.0)  # and one that was never booked
     assert budget.book(100.0, 1.0, until=163.0) == 162.0
+
+
+def test_retries_that_are_more_than_a_minute_apart_do_not_count_together() -> None:
+    budget = RetryBudget()
+    assert [budget.book(0.0, 20.0) for _ in range(10)] == [20.0] * 10
+    assert budget.book(30.0, 60.0) == 90.0
+    assert budget.book(30.0, 49.0) == 20.0 + 60.0 + 49.0  # within a minute of the ten

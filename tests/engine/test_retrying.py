@@ -266,6 +266,16 @@ def test_that_limit_ends_an_attempt_that_has_none_of_its_own_and_no_other_follow
     assert (flaky.calls, loom.state().last_s) == ([0.0], 10.0)
 
 
+@pytest.mark.parametrize(("own_s", "ends_s"), [(4.0, 4.0), (40.0, 10.0)])
+def test_an_attempt_ends_at_the_nearer_of_its_own_limit_and_that_of_all(
+    own_s: float, ends_s: float
+) -> None:
+    limits = Limits(step_total_s=10.0, step_timeout_s=None)
+    loom = run(Flaky(takes_s=1_000.0), Step("1", "f", retry=0, timeout_s=own_s), limits=limits)
+    assert loom.statuses()["1"] == ("failed", "timed-out")
+    assert loom.state().last_s == ends_s
+
+
 def test_a_step_that_gets_no_slot_in_time_is_skipped_and_one_that_did_is_not() -> None:
     flaky = Flaky(takes_s=10.0)
     limits = Limits(concurrency=1, queue_timeout_s=15.0)

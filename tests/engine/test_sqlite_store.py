@@ -89,6 +89,23 @@ def test_the_file_of_a_later_version_is_refused(store: SQLiteStore) -> None:
     run(SQLiteStore(store.path), lambda store: refused("journal-newer", store.run("r")))
 
 
+def test_the_log_is_folded_into_the_tables_now_and_then(
+    store: SQLiteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("heddle.engine.journal.sqlite._LOG_BYTES", 64 * 1024)
+
+    async def sizes(store: SQLiteStore) -> tuple[int, int]:
+        lease = await created(store, 2)
+        for frame in chain("r", 200)[2:]:
+            await store.append(lease, [frame], {}, sync=False)
+        log = store.path.with_name(store.path.name + "-wal")
+        return log.stat().st_size, store.path.stat().st_size
+
+    log, tables = run(store, sizes)
+    assert log < 256 * 1024
+    assert tables > 20 * 1024
+
+
 def test_the_log_is_folded_by_us_alone_since_sqlite_keeps_its_failures_to_itself(
     store: SQLiteStore,
 ) -> None:

@@ -468,6 +468,20 @@ def test_a_step_that_comes_after_the_last_cancellation_does_not_start() -> None:
     run_virtual(main())
 
 
+def test_a_step_that_comes_after_the_runs_time_is_up_does_not_start() -> None:
+    async def never() -> None:
+        raise AssertionError
+
+    async def main() -> None:
+        async with Loom(functions={"never": never}) as loom:
+            loom.scheduler.end_in(5.0)
+            await asyncio.sleep(6)
+            await loom.run(Step("1", "never"))
+            assert loom.statuses() == {"1": ("skipped", "deadline")}
+
+    run_virtual(main())
+
+
 def test_other_cancellations_do_not_bind_a_later_round() -> None:
     async def main() -> None:
         async with Loom(functions={"never": never, "quick": quick}) as loom:
