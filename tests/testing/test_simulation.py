@@ -35,7 +35,7 @@ def test_what_once_broke_a_promise_breaks_none(seed: int) -> None:
     assert simulate(seed).violations == []
 
 
-@pytest.mark.parametrize("seed", [108, 823, 2278, 2573, 3668])
+@pytest.mark.parametrize("seed", [108, 823, 2278, 2573, 3668, 1000128, 1000448])
 def test_what_once_broke_a_promise_to_an_agent_breaks_none(seed: int) -> None:
     """Plans that were cut off and written anew; replies that broke off; deaths in a row."""
     assert simulate(seed).violations == []

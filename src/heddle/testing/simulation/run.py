@@ -243,6 +243,7 @@ class _Simulation:
         second = asyncio.ensure_future(self._start(self.disk.open(twin), twin, others, NoFaults()))
         await _ended(first, second)
         self.two_at_once = False
+        second.exception()  # it is seen, whoever has the last word
         if first.exception() is None and self._has_ended(first.result()):
             return first.result()  # it was held up so long that it went on after the second
         return await second
