@@ -366,6 +366,8 @@ def test_a_journal_that_is_closed_by_somebody_who_is_cancelled_lets_go_all_the_s
         with pytest.raises(asyncio.CancelledError):
             await closing
         assert asyncio.get_running_loop().time() <= CLOSING_S + 1
+        await asyncio.sleep(0)
+        assert asyncio.all_tasks() == {asyncio.current_task()}
         row = await store.run("r")
         assert (row.owner == "", row.head is not None) == (kept_all, kept_all)
         await asyncio.sleep(LEASE_S * 10)

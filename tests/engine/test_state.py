@@ -94,3 +94,20 @@ def test_every_event_has_a_name_of_its_own_and_a_time_first() -> None:
     assert all(kind.__name__ == name for name, kind in ev.EVENTS.items())
     assert all(kind._fields[0] == "at" for kind in ev.EVENTS.values())
     assert set(ev.EVENTS) <= set(ev.__all__)
+
+
+def test_a_map_that_was_opened_while_its_run_was_being_stopped_was_never_opened() -> None:
+    """What it ran over may be another thing by the time that the run is gone on with."""
+    step = Step("1", "look", {}, over=[1])
+    opened = [
+        ev.PlanProposed(0.0, 1, "json"),
+        ev.StepAccepted(0.0, 1, 1, step),
+        ev.StepReady(1.0, "1"),
+        ev.MapExpanded(1.0, "1", 1, "00"),
+    ]
+    stopped = [ev.StepEnded(1.0, "1", "skipped", "interrupted"), ev.StepReopened(2.0, "1")]
+    state = fold([*opened, *stopped]).steps["1"]
+    assert (state.status, state.map, state.value) == ("waiting", None, None)
+    begun = ev.StepStarted(1.0, "1", 1, 0)
+    state = fold([*opened, begun, *stopped]).steps["1"]
+    assert state.map is not None

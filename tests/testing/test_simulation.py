@@ -28,7 +28,25 @@ def test_no_promise_is_broken_in_any_seed(outcomes: list[Outcome]) -> None:
 
 
 @pytest.mark.parametrize(
-    "seed", [41, 90, 164, 1272, 1557, 1649, 3022, 3115, 3366, 3605, 3637, 4604, 4743, 5001]
+    "seed",
+    [
+        41,
+        90,
+        164,
+        1272,
+        1557,
+        1649,
+        3022,
+        3115,
+        3366,
+        3605,
+        3637,
+        4604,
+        4743,
+        5001,
+        1000923,
+        1000929,
+    ],
 )
 def test_what_once_broke_a_promise_breaks_none(seed: int) -> None:
     """Interruptions, choices among what they skipped, a person who spoke during a call."""

@@ -357,8 +357,11 @@ def _reopened(state: RunState, event: ev.StepReopened) -> None:
     step = state.steps[event.step]
     state.turn(step, "waiting")
     step.code, step.message, step.finished_s = "", "", None
-    if step.map is not None:
-        step.map.reopen()
+    if step.map is None:
+        return
+    step.map.reopen()
+    if not (step.attempts or step.map.ended_count):  # opened while the run was being stopped
+        step.map = step.value = None
 
 
 def _error(state: RunState, event: ev.StepError) -> None:

@@ -43,6 +43,9 @@ LEASE_S = 30.0
 CLOSING_S = 2.0
 """Seconds for the last events to reach the store, once nobody wants to wait for them."""
 
+_LEAVING_S = 0.1
+"""Seconds for an append to leave that was given up."""
+
 SNAPSHOT_EVENTS = 200_000
 """Events from which on a run that is over leaves a snapshot: fewer are folded in a moment."""
 
@@ -126,6 +129,9 @@ class Journal:
             await asyncio.shield(closing)
         except asyncio.CancelledError:
             await asyncio.wait([closing], timeout=CLOSING_S)
+            if not closing.done() and self._flushing is not None:
+                self._flushing.cancel()  # the disk does not answer, and nobody may wait for it
+                await asyncio.wait([self._flushing], timeout=_LEAVING_S)
             raise
         finally:
             closing.cancel()
