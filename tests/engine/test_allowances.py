@@ -6,6 +6,7 @@ import json
 import math
 import random
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -555,6 +556,28 @@ def test_each_kind_that_a_provider_names_is_bounded_whatever_it_leaves_out() -> 
     limits.heard(0, Quota(None, None, Grant(1_000, 300, 42.0)))
     assert set(limits.windows) == {"output_tokens"}
     assert limits.windows["output_tokens"].free(0) == 300
+
+
+def test_what_a_call_is_expected_to_take_rises_at_once_and_falls_by_a_fifth() -> None:
+    tokens = allowance(input_tokens=100_000, output_tokens=100_000)
+    for used, expected in (((100, 40), (100, 40)), ((50, 140), (90, 140)), ((200, 40), (200, 120))):
+        hold = tokens.take(0.0, ONE)
+        assert hold is not None
+        tokens.give_back(0.0, hold, Outcome(used=Cost(1, *used)))
+        now = tokens.reserved(ONE)
+        assert (now.input_tokens, now.output_tokens) == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "slots"),
+    [("ok", 10), ("dropped", 10), ("unused", 10), ("failed", 7), ("throttled", 7)],
+)
+def test_slots_are_cut_by_failures_and_refusals_and_by_nothing_else(kind: Any, slots: int) -> None:
+    calls = allowance(slots=10)
+    hold = calls.take(0.0, ONE)
+    assert hold is not None
+    calls.give_back(1.0, hold, Outcome(kind))
+    assert calls.concurrency.limit == slots
 
 
 def test_headers_make_bounds_but_never_widen_those_that_were_given() -> None:

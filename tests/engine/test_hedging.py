@@ -156,6 +156,31 @@ def test_a_copy_costs_one_of_those_that_calls_have_earned(earned: float, copies:
     assert len(run_virtual(main()).events(HedgeStarted)) == copies
 
 
+def test_a_call_is_late_when_985_of_a_thousand_would_have_ended() -> None:
+    def copied_after(slow_in_a_thousand: int) -> float:
+        class Mixed(Server):
+            async def __call__(self, n: int = 0) -> Any:
+                self.calls += 1
+                slow = self.calls > 1_000 or self.calls % 1_000 < slow_in_a_thousand
+                await asyncio.sleep(10.0 if slow else 0.1)
+                return n
+
+        async def main() -> Loom:
+            async with Loom(
+                functions={"f": Mixed()}, specs=[READ], limits=ON,
+                inputs={"list": list(range(1_000))},
+            ) as loom:  # fmt: skip
+                await loom.run(Step("warm", "f", {"n": Item()}, over=Input("list")))
+                await loom.run(Step("late", "f", {"n": 7}))
+                return loom
+
+        copies = [each for each in run_virtual(main()).events(HedgeStarted) if each.step == "late"]
+        return copies[0].after_s if copies else 10.0
+
+    assert copied_after(8) < 1.0
+    assert copied_after(30) > 5.0
+
+
 def test_without_being_asked_for_there_are_none() -> None:
     server = Server(5.0)
     assert not run(server, limits=Limits(concurrency=8)).events(HedgeStarted)

@@ -250,6 +250,12 @@ def test_what_cannot_begin_before_the_runs_deadline_fails_at_once_as_itself() ->
     assert loom.state().last_s == 0.0
 
 
+def test_no_wait_is_longer_than_half_a_minute_and_some_are_nearly_so() -> None:
+    waits = Waits(seed=1)
+    drawn = [waits.seconds(Fault("lost"), failures=9) for _ in range(2_000)]
+    assert 29.5 < max(drawn) <= 30.0
+
+
 def test_a_step_has_one_time_limit_for_all_of_its_attempts() -> None:
     flaky = Flaky(*[DOWN] * 99, takes_s=3.0)
     loom = run(flaky, Step("1", "f", retry=98), limits=Limits(step_total_s=20.0))

@@ -173,6 +173,16 @@ def test_failures_of_one_round_trip_cut_the_slots_once_whoever_reports_them() ->
     assert permits.slots == 4
 
 
+def test_who_is_alone_asks_again_later_than_who_shares() -> None:
+    bounds = Bounds(requests=1)
+    kept, granted = exchange(bounds, None, 0.0, Report("a", calls=5), nobody)
+    assert granted.calls == 1
+    kept, alone = exchange(bounds, kept, 1.0, Report("a", calls=5, used=Cost(1)), nobody)
+    assert alone.again_s == 0.5
+    _, shared = exchange(bounds, kept, 1.1, Report("b", calls=5), nobody)
+    assert shared.again_s == 0.1
+
+
 def test_a_process_that_dies_while_it_tries_lets_another_one_try() -> None:
     bounds = Bounds(8)
     refused = Report("a", refusals=(Refusal(0.0, True, 1.0, False),))

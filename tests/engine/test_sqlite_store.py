@@ -89,6 +89,34 @@ def test_the_file_of_a_later_version_is_refused(store: SQLiteStore) -> None:
     run(SQLiteStore(store.path), lambda store: refused("journal-newer", store.run("r")))
 
 
+def test_what_was_asked_to_be_durable_is_synced_and_the_rest_only_written(
+    store: SQLiteStore,
+) -> None:
+    async def look(store: SQLiteStore) -> list[int]:
+        lease, found = await created(store, 2), []
+        assert store._connection is not None
+        for frame, sync in zip(chain("r", 6)[2:], (True, False, False, True), strict=True):
+            await store.append(lease, [frame], {}, sync=sync)
+            found.append(store._connection.execute("PRAGMA synchronous").fetchone()[0])
+        return found
+
+    full, normal = 2, 1  # as SQLite numbers them
+    assert run(store, look) == [full, normal, normal, full]
+
+
+def test_a_store_that_was_opened_again_does_one_thing_at_a_time(tmp_path: Path) -> None:
+    async def main() -> None:
+        store = SQLiteStore(tmp_path / "j.db")
+        await store.runs()
+        await store.aclose()
+        async with asyncio.timeout(30):
+            await asyncio.gather(*(store.create(f"r{n}", "", "me", 30) for n in range(40)))
+        assert len(await store.runs()) == 40
+        await store.aclose()
+
+    asyncio.run(main())
+
+
 def test_the_log_is_folded_into_the_tables_now_and_then(
     store: SQLiteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
