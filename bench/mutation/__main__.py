@@ -30,8 +30,8 @@ from bench.mutation.mutants import Mutant, places
 ENGINE = "src/heddle/engine"
 TARGETS = (
     "scheduler", "attempts", "queue", "maps", "map_run", "waiters", "deadlines", "sharing", "gate",
-    "past", "resuming", "journal/*", "slots", "acquiring", "allowances/*", "retrying", "breaker",
-    "hedging", "budget", "purse", "alarm", "doubts", "retry_budget",
+    "past", "resuming", "journal/*", "slots", "acquiring", "allowances/*", "retrying",
+    "retry_budget", "breaker", "hedging", "budget", "purse", "alarm", "doubts",
 )  # fmt: skip
 
 

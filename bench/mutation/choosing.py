@@ -21,9 +21,11 @@ FLOOR = (
     "tests/engine/test_*.py", "tests/testing/test_simulation.py", "tests/test_agent_resume.py",
     "tests/reliability/test_budgets.py",
 )  # fmt: skip
-QUICK_S = 4.0
-"""A test that takes longer, with every line followed, is not asked."""
-FILE_S = 300.0
+QUICK_S = 6.0
+"""A test that takes longer, with every line followed, is cut off there: it is asked last."""
+CUT_S = 20.0
+"""What such a test is taken for."""
+FILE_S = 600.0
 
 
 class Touched:

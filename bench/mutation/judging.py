@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bench.mutation.choosing import ROOT, Touched
+from bench.mutation.choosing import CUT_S, ROOT, Touched
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -93,17 +93,22 @@ class Tree:
             asked, by = self._killer(tests)
         if by and by not in self.sound:
             failing = self._run([by] if by in tests else tests[:asked])
-            if failing in tests:
-                print(f"fails without a mutant: {failing}", file=sys.stderr)
-                self.touched.distrusted.add(failing)
-                return self.judge(mutant)
             if failing:
-                raise RuntimeError(f"the tests end without a mutant: {failing}")
+                self._distrust(failing, tests[:asked])
+                return self.judge(mutant)
             self.sound.update({by} & set(tests))
         return Verdict(
             mutant.key, mutant.module, mutant.line, mutant.operator, bool(by), by, asked,
             round(time.monotonic() - began, 1), mutant.change,
         )  # fmt: skip
+
+    def _distrust(self, failing: str, asked: list[str]) -> None:
+        unsure = {test for test in asked if self.touched.seconds[test] >= CUT_S}
+        without = {failing} & set(asked) or unsure
+        if not without:
+            raise RuntimeError(f"the tests end without a mutant: {failing}")
+        print(f"not asked again: {', '.join(sorted(without))}", file=sys.stderr)
+        self.touched.distrusted |= without
 
     @contextlib.contextmanager
     def _changed(self, mutant: Mutant) -> Iterator[None]:

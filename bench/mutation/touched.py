@@ -3,7 +3,7 @@
 It follows the engine's lines with coverage (maintained, Apache-2.0; cheap, and keeps apart what
 each test runs) and writes one JSON file, named by `HEDDLE_TOUCHED`:
 `{"seconds": {test: s}, "lines": {module: {line: [test, …]}}}`. Lines that only an import runs are
-no test's. A test that does not pass is left out: it cannot tell anything.
+no test's. A test that does not pass, as one that was cut off, has `CUT_S` seconds: nobody knows.
 """
 
 from __future__ import annotations
@@ -19,11 +19,10 @@ import coverage
 import pytest
 
 import heddle.engine
+from bench.mutation.choosing import CUT_S, ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 _watch = coverage.Coverage(data_file=None, include=[str(ROOT / "src/heddle/engine/*")])
 _seconds: dict[str, float] = {}
-_silent: set[str] = set()
 
 
 def pytest_configure() -> None:
@@ -46,9 +45,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Any:
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """The call alone: what fixtures cost is paid once for all."""
     if report.when == "call":
-        _seconds[report.nodeid] = round(report.duration, 3)
-    if not report.passed:
-        _silent.add(report.nodeid)
+        _seconds[report.nodeid] = round(report.duration, 3) if report.passed else CUT_S
 
 
 def pytest_unconfigure() -> None:
@@ -57,10 +54,10 @@ def pytest_unconfigure() -> None:
     data = _watch.get_data()
     lines = {
         str(Path(file).relative_to(ROOT)): {
-            line: sorted(_seconds.keys() & set(tests) - _silent)
+            line: sorted(_seconds.keys() & set(tests))
             for line, tests in sorted(data.contexts_by_lineno(file).items())
         }
         for file in sorted(data.measured_files())
     }
-    seconds = {test: s for test, s in _seconds.items() if test not in _silent}
-    Path(os.environ["HEDDLE_TOUCHED"]).write_text(json.dumps({"seconds": seconds, "lines": lines}))
+    seen = {"seconds": _seconds, "lines": lines}
+    Path(os.environ["HEDDLE_TOUCHED"]).write_text(json.dumps(seen))
