@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from heddle.engine.many import many_objects
+from heddle.engine.many import MANY, many_objects
 
 
 def test_the_collector_rests_and_is_back_after_a_fault_too() -> None:
@@ -43,7 +43,7 @@ def test_who_does_without_the_collector_goes_on_without() -> None:
 
 def test_what_was_made_is_old_to_the_collector_when_it_is_back() -> None:
     with many_objects():
-        made = [[] for _ in range(5_000)]
+        made = [[] for _ in range(MANY)]
     assert len(gc.get_objects(generation=0)) < len(made)
     assert not gc.get_freeze_count(), "nothing is kept from it for ever"
 
@@ -57,3 +57,15 @@ def test_what_somebody_has_frozen_stays_so() -> None:
         assert gc.get_freeze_count() == frozen > 0
     finally:
         gc.unfreeze()
+
+
+def test_garbage_of_many_short_stretches_is_found() -> None:
+    """A server that reads short run after short run must not keep what nobody needs."""
+    gc.collect()
+    before = len(gc.get_objects())
+    for _ in range(2_000):
+        with many_objects():
+            circles: list[list[object]] = [[] for _ in range(50)]
+            for circle in circles:
+                circle.append(circle)
+    assert len(gc.get_objects()) - before < 50_000

@@ -12,12 +12,18 @@ if TYPE_CHECKING:
 __all__ = ["many_objects"]
 
 
+MANY = 100_000
+"""Objects from which on they are made old."""
+
+
 @contextmanager
 def many_objects() -> Generator[None]:
     """A stretch of code that makes many objects which all stay, and that hardly waits.
 
-    Stretches may overlap: the collector is back, at the latest, when the last of them is over. What
-    was made is then old to it, so that it does not look through all of that at once.
+    Stretches may overlap: the collector is back, at the latest, when the last of them is over. If
+    many were made, they are then old to it, so that it does not look through all of that at once.
+    Of few that is not said: it would make whatever else is there old too, and what is old and not
+    needed any more is seldom looked for.
     """
     was = gc.isenabled()
     gc.disable()
@@ -25,7 +31,8 @@ def many_objects() -> Generator[None]:
         yield
     finally:
         if was:
-            if not gc.get_freeze_count():  # else somebody has frozen what he wants to stay so
+            many = gc.get_count()[0] >= MANY
+            if many and not gc.get_freeze_count():  # else somebody has frozen what he wants to stay so
                 gc.freeze()
                 gc.unfreeze()
             gc.enable()
