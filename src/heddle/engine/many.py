@@ -32,7 +32,7 @@ def many_objects() -> Generator[None]:
     finally:
         if was:
             many = gc.get_count()[0] >= MANY
-            if many and not gc.get_freeze_count():  # else somebody has frozen what he wants to stay so
+            if many and not gc.get_freeze_count():  # else what somebody has frozen would thaw
                 gc.freeze()
                 gc.unfreeze()
             gc.enable()
