@@ -144,10 +144,13 @@ def _element(
         if step.when is not None and isinstance(step.when.subject, Item):
             _guard(step, ended, inputs)
         return _call(step, place, ended, tool, inputs, writes)
-    except Skips as skip:
-        return Outcome("skipped", str(skip), spared=True)
+    except Skips as skip:  # by the plan itself, unless something outside of it imposes that
+        return Outcome("skipped", str(skip), spared=str(skip) in _MEANT)
     except Fails as failure:
         return _failed(step, str(failure))
+
+
+_MEANT = ("guard-false", "nothing-to-choose", "upstream")
 
 
 def _joined(items: list[Outcome]) -> Outcome:
