@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +17,13 @@ from store_contract import refused
 from heddle.engine.events import ModelCall, ModelStarted, PlanProposed, RunFinished
 from heddle.engine.journal import writer
 from heddle.engine.journal.frames import canonical
-from heddle.engine.journal.reading import _bound, folded, read, snapshot_of
+from heddle.engine.journal.reading import _bound, folded, packed, read, snapshot_of
 from heddle.engine.journal.sqlite import SQLiteStore
 from heddle.engine.journal.store import Head, Snapshot
 from heddle.engine.journal.writer import Journal
 from heddle.engine.log import EventLog
 from heddle.engine.record import event_of
+from heddle.engine.retold import retold
 from heddle.engine.state import fold
 from heddle.engine.state_json import state_from_json, state_to_json
 from heddle.engine.wire import WireError, event_to_json
@@ -108,6 +110,29 @@ def test_a_run_goes_on_from_its_snapshot(tmp_path: Path) -> None:
             await store.save(lease, snapshot_of(fold(events[:seq]), page.head))
             assert await folded(store, "r") == fold(events)
         assert len(pages) > 3
+        await store.aclose()
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_run_tells_by_its_snapshot_what_it_tells_by_its_events(tmp_path: Path, seed: int) -> None:
+    async def main() -> None:
+        store = SQLiteStore(tmp_path / "j.db")
+        events = await wild_run(store, seed)
+        assert await packed(store, "r") is None
+        lease, plain = await store.lease("r", "me", 30), retold(events)
+        seq = 0
+        async for page in read(store, "r"):
+            seq += len(page.entries)
+            await store.save(lease, snapshot_of(fold(events[:seq]), page.head))
+            found = await packed(store, "r")
+            assert found is not None
+            state, record = found
+            assert (state, record) == (fold(events), events)
+            again = retold(record, state)
+            assert replace(again, plans=[]) == replace(plain, plans=[])
+            assert list(map(vars, again.plans)) == list(map(vars, plain.plans))
         await store.aclose()
 
     run_virtual(main())

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import gc
+from itertools import product
+from typing import TYPE_CHECKING
+
+import pytest
 
 from heddle.engine.events import FREQUENT, RunFinished, StepEnded, StepReady
 from heddle.engine.record import Record, event_of
+
+if TYPE_CHECKING:
+    from heddle.engine.events import Entry
 
 END = RunFinished(2.0, "succeeded", None, "", "")
 
@@ -69,3 +76,80 @@ def test_the_collector_forgets_entries_of_scalars() -> None:
     made.kept.append(StepReady(1.0, "1"))
     gc.collect()
     assert [gc.is_tracked(entry) for entry in made.kept] == [False, True]
+
+
+# -- stretches -----------------------------------------------------------------------------------
+
+
+class Written:
+    """Entries that are made when somebody looks, and how often that was."""
+
+    def __init__(self, entries: list[Entry]) -> None:
+        self.made = 0
+        self._entries = entries
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def entries(self) -> list[Entry]:
+        self.made += 1
+        return list(self._entries)
+
+
+ALL: list[Entry] = [(0, float(at), str(at)) for at in range(9)]
+
+
+def stretched() -> tuple[Record, Written, Written]:
+    """Nine events: two stretches of three, and three that are kept."""
+    made, first, second = Record(ALL[6:]), Written(ALL[:3]), Written(ALL[3:6])
+    made.put(first)
+    made.put(second)
+    return made, first, second
+
+
+def test_events_in_stretches_have_the_places_they_had() -> None:
+    made, plain = stretched()[0], Record(ALL)
+    assert len(made) == 9
+    assert list(made) == list(plain)
+    assert made == plain
+    assert plain == made
+    assert made.rare == []
+    for place in range(-9, 9):
+        assert made[place] == plain[place]
+    for place in (-10, 9):
+        with pytest.raises(IndexError):
+            made[place]
+    ends = [None, *range(-11, 12)]
+    for first, last, pace in product(ends, ends, (None, 1, 2, -1, -3)):
+        assert made[first:last:pace] == plain[first:last:pace]
+    for first in range(11):
+        assert list(made.entries(first)) == ALL[first:]
+    assert list(reversed(made)) == list(reversed(plain))
+
+
+def test_a_stretch_is_read_once_for_all_who_look_at_it_in_turn() -> None:
+    made, first, second = stretched()
+    _ = made[8], made[-1], len(made)
+    assert (first.made, second.made) == (0, 0)
+    _ = made[0], made[1], made[2], made[3], made[5]
+    assert (first.made, second.made) == (1, 1)
+    _ = made[0]
+    assert (first.made, second.made) == (2, 1)
+
+
+def test_a_copy_goes_its_own_way() -> None:
+    made, _, _ = stretched()
+    again = made.copy()
+    made.kept.append(END)
+    assert list(again) == list(Record(ALL))
+    assert len(made) == 10
+
+
+def test_what_comes_while_stretches_are_read_is_read_as_well() -> None:
+    made, _, _ = stretched()
+    seen = []
+    for event in made:
+        seen.append(event)
+        if len(made) < 12:
+            made.kept.append((0, float(len(made)), str(len(made))))
+    assert [event.at for event in seen] == [float(at) for at in range(12)]

@@ -99,5 +99,5 @@ def _empty_run(run: str, fault: dict[str, str], status: int) -> dict[str, Any]:
 
     kind = {3: "rejected", INTERRUPTED: "cancelled"}.get(status, "failed")
     error = RunError(fault["code"], fault["message"], fault["hint"], status)
-    nothing = RunResult(run, kind, None, error, [], [], RunUsage(), Timing(), None)  # type: ignore[arg-type]
+    nothing = RunResult(run, kind, None, error, [], [], RunUsage(), Timing())  # type: ignore[arg-type]
     return nothing.to_json()

@@ -145,12 +145,14 @@ async def _result_of(store: Store, run: str, resolve: Mapping[str, Resolution]) 
     """
     from heddle.engine.given import places_of
     from heddle.engine.reopening import refuse_known
-    from heddle.engine.resuming import remember
+    from heddle.engine.resuming import left_by, remember
     from heddle.engine.retold import retold
 
+    if not resolve and (left := await left_by(store, run)) is not None:
+        return left
     past, _ = await remember(store, run)
     refuse_known(past, places_of(resolve))
-    return retold(past.events)
+    return retold(past.events, past.state)
 
 
 def _tools_of(caller: Mapping[str, Any]) -> list[Tool]:

@@ -26,7 +26,7 @@ from heddle.plan.ir import Hole
 
 if TYPE_CHECKING:
     from heddle.cli.journals import KeptRun
-    from heddle.engine.journal.store import Store
+    from heddle.engine.journal.store import RunRow, Store
     from heddle.engine.result import RunResult
     from heddle.plan.ir import Plan
 
@@ -40,33 +40,45 @@ __all__ = ["show"]
 @options.as_json
 def show(name: str, place: str | None, report: str | None, as_json: bool) -> int:
     """Show RUN (its id, the beginning of its id, or `last`), whether it is over or not."""
-    from heddle.engine.retold import retold
-
     writable(report)
-
-    async def work(store: Store) -> KeptRun:
-        return await load(store, await find(store, name))
-
-    kept = in_journal(place, work)
-    result, status = _begun(retold(kept.events), kept), standing(kept.row)
+    row, result, unknown = in_journal(place, lambda store: _looked_up(store, name))
+    status = standing(row)
     if report is not None:
         from heddle.web.report import write_report
 
         write_report(result, report)
     if as_json:
-        give_json({**result.to_json(), "status": status, "run_id": kept.row.run})
+        give_json({**result.to_json(), "status": status, "run_id": row.run})
     else:
-        _say(kept, result, status, place)
+        _say(row, result, unknown, status, place)
     return 0
 
 
-def _say(kept: KeptRun, result: RunResult, status: str, place: str | None) -> None:
-    from heddle.cli.findings import say_findings
-    from heddle.cli.outcome import give_answer, say_outcome
+async def _looked_up(store: Store, name: str) -> tuple[RunRow, RunResult, list[str]]:
+    """A run, what there is of its result, and which of its writes are in doubt.
+
+    Raises:
+        JournalError: there is no such run, or it is damaged.
+    """
     from heddle.engine.journal.progress import unknown_places
+    from heddle.engine.resuming import left_by
+    from heddle.engine.retold import retold
     from heddle.engine.state import fold
 
-    row = kept.row
+    row = await find(store, name)
+    if (left := await left_by(store, row.run)) is not None:
+        return row, left, []
+    kept = await load(store, row)
+    state = fold(kept.events)
+    return row, _begun(retold(kept.events, state), kept), unknown_places(state)
+
+
+def _say(
+    row: RunRow, result: RunResult, unknown: list[str], status: str, place: str | None
+) -> None:
+    from heddle.cli.findings import say_findings
+    from heddle.cli.outcome import give_answer, say_outcome
+
     when = f"begun {ago(time.time() - row.created)} ago"
     say_parts([(f"run {row.run}  ", "bold"), (status, COLOURS.get(status, "")), (f"  {when}", "")])
     if row.title:
@@ -75,7 +87,7 @@ def _say(kept: KeptRun, result: RunResult, status: str, place: str | None) -> No
         _say_plan(plan)
         say_findings(plan.findings, plan.text, f"plan of round {plan.round}")
     say_outcome(result if status == "running" else _cut_off(result))
-    following = go_on(row.run, status, unknown_places(fold(kept.events)), place)
+    following = go_on(row.run, status, unknown, place)
     if following:
         say(f"to go on: {following}", stdout=True)
         if "OUTCOME" in following:

@@ -203,7 +203,7 @@ def _reject(workshop: Workshop, plan: Plan, findings: list[Finding]) -> RunResul
     first = next(finding for finding in findings if finding.severity == "error")
     error = RunError(first.code, f"plan rejected: {first.message}", first.hint, 3)
     result = workshop.finish(None, error, "rejected", findings)
-    return replace(result, plan=plan, plans=[plan])
+    return replace(result, plans=[plan])
 
 
 def refuse_without_model(

@@ -167,11 +167,13 @@ class Timing:
 class RunResult:
     """The answer, and the proof beside it.
 
+    Its `repr` has no steps, plans or events: asyncio makes one of whatever `asyncio.run` returns.
+
     Attributes:
         answer: a JSON value; None where there is none.
         steps: in plan order, over all rounds.
-        plan: the last round's plan, those aside that came out as results.
         plans: all rounds' plans.
+        nested: the rounds of the plans that came out as results.
         events: everything that happened; each is made when it is looked at, out of less.
         strategy: the one that came to the answer; "" where nobody planned.
         reasons: why it was chosen.
@@ -182,14 +184,20 @@ class RunResult:
     answer: Any
     error: RunError | None
     findings: list[Finding]
-    steps: list[StepOutcome]
+    steps: list[StepOutcome] = field(repr=False)
     usage: RunUsage
     timing: Timing
-    plan: Plan | None
-    plans: list[Plan] = field(default_factory=list["Plan"])
+    plans: Sequence[Plan] = field(default_factory=list["Plan"], repr=False)
+    nested: frozenset[int] = frozenset()
     events: Sequence[Event] = field(default_factory=list["Event"], repr=False)
     strategy: str = ""
     reasons: tuple[str, ...] = ()
+
+    @property
+    def plan(self) -> Plan | None:
+        """The last round's plan, those aside that came out as results."""
+        own = (plan for plan in reversed(self.plans) if plan.round not in self.nested)
+        return next(own, None)
 
     @property
     def exit_status(self) -> int:
@@ -267,9 +275,9 @@ def result_of(
         steps=steps,
         usage=_usage(state),
         timing=_timing(state, slots, together or {}),
-        plan=plans[-1] if plans else None,
         plans=every,
-        events=Record(events.kept if isinstance(events, Record) else events),
+        nested=frozenset(round.round for round in state.rounds if round.parent),
+        events=events.copy() if isinstance(events, Record) else Record(events),
         strategy=state.strategy,
         reasons=state.reasons,
     )
@@ -324,9 +332,7 @@ def judged(
     """
     steps = list(state.steps.values())
     nested = {round.round for round in state.rounds if round.parent}
-    last = state.answered or max(
-        (step.round for step in steps if step.round not in nested), default=1
-    )
+    last = state.answered or max({step.round for step in steps} - nested, default=1)
     lacking = _lacking(state)
     bad = [step for step in lacking if step.round == last or step.status in ("unknown", "denied")]
     worst = min(bad, key=_rank_of, default=None)
@@ -347,6 +353,8 @@ def _lacking(state: RunState) -> list[StepState]:
     """The steps without a value, those excused whose lack the plan or the join meant."""
     found: dict[str, StepState] = {}
     for step in state.steps.values():
+        if step.status == "done":
+            continue
         excused = step.code in _HARMLESS
         if step.code == "upstream-skipped" and step.step is not None:
             excused = found.keys().isdisjoint(dependencies(step.step))
@@ -443,7 +451,11 @@ def _usage(state: RunState) -> RunUsage:
 
 def _timing(state: RunState, slots: Slots, together: Mapping[str, int]) -> Timing:
     ran = [step for step in state.steps.values() if step.started_s is not None]
-    held = [(step, step.work_s / together.get(_tool_of(step), 1)) for step in ran]
+    work = [step.work_s for step in ran]
+    held = work
+    if together:
+        by_step = zip(ran, work, strict=True)
+        held = [seconds / together.get(_tool_of(step), 1) for step, seconds in by_step]
     starts = [step.started_s for step in ran if step.started_s is not None]
     ends = [state.last_s if step.finished_s is None else step.finished_s for step in ran]
     critical = state.critical_path_s()
@@ -456,10 +468,10 @@ def _timing(state: RunState, slots: Slots, together: Mapping[str, int]) -> Timin
         critical_path_s=critical,
         lower_bound_s=max(
             critical,
-            sum(seconds for _, seconds in held) / slots[0],
-            *_shared_bounds(held, slots[1]),
+            sum(held) / slots[0],
+            *_shared_bounds(ran, held, slots[1]),
         ),
-        sequential_s=sum(step.work_s for step in ran),
+        sequential_s=sum(work),
     )
 
 
@@ -468,16 +480,19 @@ def _tool_of(step: StepState) -> str:
 
 
 def _shared_bounds(
-    held: Sequence[tuple[StepState, float]], shared: Mapping[str, Sequence[tuple[str, int]]]
+    steps: Sequence[StepState],
+    held: Sequence[float],
+    shared: Mapping[str, Sequence[tuple[str, int]]],
 ) -> Iterator[float]:
     """For each shared allowance, the time that the calls through it need at least.
 
     Args:
-        held: steps, and the seconds for which they hold slots at least.
+        steps: those that ran.
+        held: for each, the seconds for which it holds slots at least.
         shared: the allowances, by tool.
     """
     work: dict[tuple[str, int], float] = {}
-    for step, seconds in held:
+    for step, seconds in zip(steps, held, strict=True) if shared else ():
         for allowance in shared.get(_tool_of(step), ()):
             work[allowance] = work.get(allowance, 0.0) + seconds
     yield from (seconds / slots for (_, slots), seconds in work.items())

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from heddle.engine.execution import carried_out, models_of, refuse_without_model
 from heddle.engine.given import places_of, refuse_used
 from heddle.engine.journal.owners import this_process
-from heddle.engine.journal.reading import read
+from heddle.engine.journal.reading import packed, read
 from heddle.engine.journal.writer import LEASE_S
 from heddle.engine.keeping import kept_on, store_at
 from heddle.engine.log import EventLog
@@ -37,11 +37,12 @@ if TYPE_CHECKING:
     from heddle.engine.result import RunResult
     from heddle.engine.round import Approve
     from heddle.engine.slots import Slots
+    from heddle.engine.state import RunState
     from heddle.models.protocol import Model
     from heddle.tools.function import Tool
     from heddle.tools.probes import Resolution
 
-__all__ = ["go_on", "remember", "resume", "workshop_of"]
+__all__ = ["go_on", "left_by", "remember", "resume", "workshop_of"]
 
 
 async def remember(store: Store, run_id: str) -> tuple[Past, Head | None]:
@@ -57,6 +58,30 @@ async def remember(store: Store, run_id: str) -> tuple[Past, Head | None]:
             entries += page.entries
             head = page.head
         return Past(entries), head
+
+
+async def left_by(store: Store, run_id: str) -> RunResult | None:
+    """The result of a run that is over and has left a snapshot; None of any other.
+
+    Cost: linear, a tenth of what `remember` takes. Frames that the snapshot stands for are
+    verified by their hashes, and decoded when somebody looks at events or plans.
+
+    Raises:
+        JournalError: as `remember`.
+    """
+    if (await store.run(run_id)).status in ("running", "unresolved"):
+        return None
+    found = await packed(store, run_id)
+    if found is None or not _is_over(found[0]):  # the row is for looking, the events say it
+        return None
+    state, events = found
+    with many_objects():
+        return retold(events, state)
+
+
+def _is_over(state: RunState) -> bool:
+    """Whether nothing is left to do, unless somebody knows more than the journal."""
+    return state.finished is not None and state.finished.status != "unresolved"
 
 
 async def resume(
@@ -140,9 +165,10 @@ async def go_on(
     places = places_of(resolve or {})
     refuse_used(log)
     async with store_at(place) as store:
+        if not resolve and (result := await left_by(store, run_id)) is not None:
+            return result
         past, head = await remember(store, run_id)
-        finished = past.state.finished
-        if finished is not None and not (resolve or finished.status == "unresolved"):
+        if not resolve and _is_over(past.state):
             return retold(past.events, past.state)
         lease = await store.lease(run_id, this_process(), LEASE_S)
         try:

@@ -10,8 +10,10 @@ not in it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, cast, overload
 
 from heddle.engine import events as ev
 from heddle.engine.record import Record
@@ -23,11 +25,12 @@ from heddle.plan.ir import Plan
 from heddle.plan.limits import Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from heddle.engine.events import Event
     from heddle.engine.result import RunResult, RunStatus
     from heddle.engine.state import RunState
+    from heddle.plan.findings import Finding
 
 __all__ = ["plans_of", "retold"]
 
@@ -41,24 +44,30 @@ def retold(events: Sequence[Event], state: RunState | None = None) -> RunResult:
         events: all of them.
         state: their fold, where somebody has it already.
 
-    Cost: linear.
+    Cost: linear in the steps, and in the events where there is no state. Plans are made of the
+    events when somebody looks at them.
     """
     state = fold(events) if state is None else state
-    plans = plans_of(events)
-    nested = {round.round for round in state.rounds if round.parent}
     finished = state.finished
     created = next((event for event in events if isinstance(event, ev.RunCreated)), None)
     result = result_of(
         state,
-        [plan for plan in plans if plan.round not in nested],
+        [],
         events,
         slots=(_concurrency(created), {}),
         answer=finished.answer if finished else None,
         error=None,
         status=_status(finished),
-        expansions=[plan for plan in plans if plan.round in nested],
+        findings=_findings(state),
     )
-    return result if finished is None else replace(result, error=_error(result, finished, state))
+    error = result.error if finished is None else _error(result, finished, state)
+    return replace(result, error=error, plans=_Plans(events))
+
+
+def _findings(state: RunState) -> list[Finding]:
+    """Those of all plans, by their rounds; of a round that was begun again, the last."""
+    rounds = {round.round: round for round in state.rounds}
+    return [finding for number in sorted(rounds) for finding in rounds[number].findings]
 
 
 def _concurrency(created: ev.RunCreated | None) -> int:
@@ -88,6 +97,37 @@ def _error(result: RunResult, finished: ev.RunFinished, state: RunState) -> RunE
 
 
 # -- plans ---------------------------------------------------------------------------------------
+
+
+class _Plans(Sequence[Plan]):
+    """The plans of a run, made of its events when somebody looks."""
+
+    __hash__ = None  # type: ignore[assignment]  # plans can be changed
+
+    def __init__(self, events: Sequence[Event]) -> None:
+        self._events = events.copy() if isinstance(events, Record) else events
+
+    @cached_property
+    def _made(self) -> list[Plan]:
+        return plans_of(self._events)
+
+    def __len__(self) -> int:
+        return len(self._made)
+
+    @overload
+    def __getitem__(self, place: int) -> Plan: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[Plan]: ...
+    def __getitem__(self, place: int | slice) -> Plan | list[Plan]:
+        return self._made[place]
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, (_Plans, list)):
+            return self._made == list(cast("Sequence[Plan]", other))
+        return NotImplemented
+
+    def __repr__(self) -> str:
+        return repr(self._made)
 
 
 def plans_of(events: Sequence[Event]) -> list[Plan]:

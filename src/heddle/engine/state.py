@@ -110,6 +110,8 @@ class RunState:
         asking: model calls that have started and not ended, by number.
         joins: (started, ended) of each join, in seconds; ended is None while it lasts.
         answered: the round whose join gave the answer; None where no join did.
+        critical_s: of a run that is over, its critical path, once somebody has asked for it: to
+            find it, all arguments of all steps are looked through.
     """
 
     run_id: str = ""
@@ -131,10 +133,11 @@ class RunState:
     cancelled: str = ""
     finished: ev.RunFinished | None = None
     last_s: float = 0.0
+    critical_s: float | None = field(default=None, compare=False)
 
     def apply(self, event: Event) -> None:
         """Take one event into the state. Cost: O(1)."""
-        self.last_s = event.at
+        self.last_s, self.critical_s = event.at, None
         apply = _APPLY.get(type(event))
         if apply is not None:
             apply(self, event)
@@ -196,8 +199,15 @@ class RunState:
         return [step for step in self.steps.values() if step.round == round]
 
     def critical_path_s(self) -> float:
-        """The longest chain of calls by the time they ran, waiting excluded. Cost: linear."""
-        return max((end for end, _ in self._ends().values()), default=0.0)
+        """The longest chain of calls by the time they ran, waiting excluded.
+
+        Cost: linear; of a run that is over, once.
+        """
+        if self.critical_s is not None:
+            return self.critical_s
+        longest = max((end for end, _ in self._ends().values()), default=0.0)
+        self.critical_s = longest if self.finished is not None else None
+        return longest
 
     def critical_path(self) -> list[str]:
         """The ids of the steps on the longest chain, first to last. Cost: linear."""

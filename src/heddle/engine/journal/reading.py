@@ -1,4 +1,4 @@
-"""Reading a run back: its frames, verified, as events, or folded.
+"""Reading a run back: its frames, verified, as events, folded, or packed beside a snapshot.
 
 A snapshot is the state after one frame, so that a long run is folded from there. It is bound to
 that frame and to its own bytes by a hash. It is made of the events and can be made anew, so one
@@ -10,8 +10,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from heddle.engine.journal.frames import Chain, canonical, decode, digest_of, named_in, parsed
+from heddle.engine.journal.packed import Packed
 from heddle.engine.journal.store import Head, Snapshot
 from heddle.engine.many import many_objects
+from heddle.engine.record import Record
 from heddle.engine.state import RunState
 from heddle.engine.state_json import state_from_json, state_to_json
 
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from heddle.engine.events import Entry
     from heddle.engine.journal.store import Frame, Store
 
-__all__ = ["Page", "folded", "read", "snapshot_of"]
+__all__ = ["Page", "folded", "packed", "read", "snapshot_of"]
 
 
 class Page(NamedTuple):
@@ -60,13 +62,22 @@ async def _pages(
     store: Store, run: str, chain: Chain, *, strict: bool = False
 ) -> AsyncIterator[Page]:
     """What follows in a chain that was looked at so far."""
+    async for frame in _frames(store, run, chain):
+        entries = decode(frame.body, await _large(store, frame), strict=strict)
+        yield Page(Head(frame.number, frame.hash), entries, frame.wall)
+
+
+async def _frames(store: Store, run: str, chain: Chain) -> AsyncIterator[Frame]:
+    """The frames that follow in a chain, each verified."""
     async for frame in store.frames(run, chain.number):
         if not chain.follows(frame):
             break
-        large = {digest: await store.large(digest) for digest in named_in(frame.body)}
-        entries = decode(frame.body, large, strict=strict)
-        yield Page(Head(frame.number, frame.hash), entries, frame.wall)
+        yield frame
     chain.end()
+
+
+async def _large(store: Store, frame: Frame) -> dict[str, bytes]:
+    return {digest: await store.large(digest) for digest in named_in(frame.body)}
 
 
 async def folded(store: Store, run: str) -> RunState:
@@ -86,8 +97,36 @@ async def folded(store: Store, run: str) -> RunState:
     return state
 
 
+async def packed(store: Store, run: str) -> tuple[RunState, Record] | None:
+    """The state of a run by its snapshot, and its events, which are read when somebody looks.
+
+    None if there is no snapshot, or none that fits.
+
+    Cost: linear. All frames are verified, as by `read`; those that the snapshot stands for are not
+    decoded.
+
+    Raises:
+        JournalError: as `read`. Who looks at the events may find that a frame is none of ours.
+    """
+    snapshot = await store.snapshot(run)
+    if snapshot is None:
+        return None
+    state, record = None, Record()
+    with many_objects():
+        async for frame in _frames(store, run, Chain(run, (await store.run(run)).head)):
+            stretch = Packed(frame.number, frame.events, frame.body, await _large(store, frame))
+            record.put(stretch)
+            if state is not None:
+                state.take_all(stretch.entries())
+            elif frame.number == snapshot.number:
+                state = _state_in(snapshot, frame)
+    return None if state is None else (state, record)
+
+
 def snapshot_of(state: RunState, head: Head) -> Snapshot:
     """The state after the frame that `head` names. Cost: linear."""
+    if state.finished is not None:
+        state.critical_path_s()  # known from here on, and in the snapshot
     with many_objects():
         body = canonical(state_to_json(state))
     return Snapshot(head.number, _bound(head.hash, body), body)
@@ -115,11 +154,18 @@ async def _last_snapshot(
     if frame is None:
         return None
     chain = Chain(run, head, number=frame.number - 1, hash=frame.prev, seq=frame.seq)
-    if not chain.follows(frame) or not _fits(snapshot, frame):
+    if not chain.follows(frame):
+        return None
+    state = _state_in(snapshot, frame)
+    return state and (state, chain)
+
+
+def _state_in(snapshot: Snapshot, frame: Frame) -> RunState | None:
+    """The state that a snapshot holds; None if it does not fit its frame, or this version."""
+    if not _fits(snapshot, frame):
         return None
     try:
         with many_objects():
-            state = state_from_json(parsed(snapshot.body))
+            return state_from_json(parsed(snapshot.body))
     except (ValueError, RecursionError):
         return None
-    return state and (state, chain)
