@@ -63,7 +63,7 @@ def interpret(
     *,
     inputs: Mapping[str, Any] | None = None,
     writes: frozenset[str] = frozenset(),
-    imposed: Mapping[str, Outcome] | None = None,
+    imposed: Mapping[tuple[str, int | None], Outcome] | None = None,
 ) -> dict[str, Outcome]:
     """The outcome of each step.
 
@@ -72,21 +72,28 @@ def interpret(
         tool: what calls do; see `Tool`.
         inputs: the caller's data.
         writes: names of tools whose outcome is unknown if it was not seen.
-        imposed: by step, outcomes that come from outside of the plan, whatever its calls give.
+        imposed: by step, and by element of a map, outcomes that come from outside of the plan,
+            whatever its calls give.
     """
+    outside = imposed or {}
     ended: dict[str, Outcome] = {}
     for entry in entries:
         outcome = (
             Outcome("failed", "hole")
             if isinstance(entry, Hole)
-            else _run(entry, ended, tool, inputs or {}, entry.tool in writes)
+            else _run(entry, ended, tool, inputs or {}, entry.tool in writes, outside)
         )
-        ended[entry.id] = imposed.get(entry.id, outcome) if imposed else outcome
+        ended[entry.id] = outside.get((entry.id, None), outcome)
     return ended
 
 
 def _run(
-    step: Step, ended: dict[str, Outcome], tool: Tool, inputs: Mapping[str, Any], writes: bool
+    step: Step,
+    ended: dict[str, Outcome],
+    tool: Tool,
+    inputs: Mapping[str, Any],
+    writes: bool,
+    imposed: Mapping[tuple[str, int | None], Outcome],
 ) -> Outcome:
     mapped = step.over is not MISSING
     of_item = step.when is not None and isinstance(step.when.subject, Item)
@@ -106,7 +113,9 @@ def _run(
         return Outcome("failed", str(failure)) if mapped else _failed(step, str(failure))
     items: list[Outcome] = []
     for place, (value, earlier) in enumerate(zip(values, before, strict=True)):
-        if earlier is None or earlier.usable:
+        if (step.id, place) in imposed:
+            items.append(imposed[step.id, place])
+        elif earlier is None or earlier.usable:
             known = {**inputs, _ITEM: value}
             items.append(_element(step, place, ended, tool, known, writes))
         else:
@@ -144,13 +153,10 @@ def _element(
         if step.when is not None and isinstance(step.when.subject, Item):
             _guard(step, ended, inputs)
         return _call(step, place, ended, tool, inputs, writes)
-    except Skips as skip:  # by the plan itself, unless something outside of it imposes that
-        return Outcome("skipped", str(skip), spared=str(skip) in _MEANT)
+    except Skips as skip:
+        return Outcome("skipped", str(skip), spared=True)
     except Fails as failure:
         return _failed(step, str(failure))
-
-
-_MEANT = ("guard-false", "nothing-to-choose", "upstream")
 
 
 def _joined(items: list[Outcome]) -> Outcome:

@@ -209,9 +209,12 @@ class Evidence:
     ) -> tuple[dict[str, Outcome], dict[Place, tuple[str, str]], list[tuple[str, str]]]:
         """How each step should have ended, what it should have asked, and what is wrong with it."""
         judge = _Judge(self)
-        imposed = {
-            id: _outcome(step) for id, step in self.state.steps.items() if step.code in _EXCUSES
-        }
+        imposed: dict[Place, Outcome] = {}
+        for id, step in self.state.steps.items():
+            if step.code in _EXCUSES:
+                imposed[id, None] = _outcome(step)
+            items = enumerate(_items(step) or ())
+            imposed |= {(id, place): item for place, item in items if item.code in _EXCUSES}
         outcomes = interpret(
             self.steps, judge.call, inputs=self.inputs, writes=judge.writes, imposed=imposed
         )

@@ -244,13 +244,9 @@ class _Simulation:
         await _ended(first, second)
         self.two_at_once = False
         second.exception()  # it is seen, whoever has the last word
-        if first.exception() is None and self._has_ended(first.result()):
+        if first.exception() is None and not _lost(first.result()):
             return first.result()  # it was held up so long that it went on after the second
         return await second
-
-    def _has_ended(self, result: RunResult) -> bool:
-        """Whether the journal says that the run ended like this."""
-        return self.disk.runs[self.run_id].row.status == result.status
 
     async def _said_of_doubts(self, store: SimulatedStore) -> dict[str, Any]:
         """What a person says who looks at the world: which writes in doubt have happened."""
@@ -321,6 +317,11 @@ async def _ended(*processes: asyncio.Future[Any], most_s: float | None = None) -
             each.cancel()
         await asyncio.wait(processes)
         raise
+
+
+def _lost(result: RunResult) -> bool:
+    """Whether the run went on without the process that gave this."""
+    return result.error is not None and result.error.code == "lease-lost"
 
 
 def _survived(known: Sequence[int]) -> list[int]:
