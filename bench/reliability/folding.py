@@ -28,10 +28,13 @@ from heddle.engine.events import (
 )
 from heddle.engine.journal import writer
 from heddle.engine.journal.owners import this_process
-from heddle.engine.journal.reading import folded, read
+from heddle.engine.journal.reading import folded, read, snapshot_of
 from heddle.engine.journal.sqlite import SQLiteStore
+from heddle.engine.journal.store import Head
 from heddle.engine.journal.writer import LEASE_S, Journal
 from heddle.engine.log import EventLog
+from heddle.engine.resuming import remember
+from heddle.plan.ir import Plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,6 +52,11 @@ def figures(*, short: bool, seed: int) -> Iterator[Figure]:
     yield Figure("records written", found["written_per_s"], 60_000, "/s CPU", at_least=True)
     yield Figure("records read and verified", found["read_per_s"], None, "/s CPU")
     yield Figure("fold of 10,000 steps", found["folded_s"] * 1e3, 200, "ms CPU", detail=found)
+    found = asyncio.run(_gone_on(10_000))
+    yield Figure("resume of an unfinished run of 10,000 steps", found["resumed_s"] * 1e3, None,
+                 "ms CPU", detail=found)  # fmt: skip
+    yield Figure("of that, reading and folding", found["remembered_s"] * 1e3, None, "ms CPU")
+    yield Figure("a snapshot of it, at its middle", found["snapshot_s"] * 1e3, None, "ms CPU")
     if short:
         return
     found = asyncio.run(_resumed(1_000_000))
@@ -74,6 +82,46 @@ async def _measured(n: int) -> dict[str, float]:
         assert len(state.steps) == n
         await store.aclose()
     return found
+
+
+async def _gone_on(n: int) -> dict[str, float]:
+    """A run that was cut off when it was nearly over: what it takes to go on."""
+    plan = Plan(steps(shape("layered", n)))
+    plan.close()
+    found: dict[str, float] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        whole = await heddle.execute(plan, [noop], run_id=RUN, journal=Path(folder) / "whole.db")
+        before = whole.events[: -len(whole.events) // 100]
+        store = SQLiteStore(Path(folder) / "journal.db")
+        log = EventLog()
+        journal = Journal(log, store, await store.create(RUN, "", this_process(), LEASE_S))
+        for event in before:
+            log.emit(event)
+        await journal.aclose()
+        state = log.state()
+        gc.collect()
+        began = time.process_time()
+        snapshot = snapshot_of(state, Head(0, ""))
+        found["snapshot_s"] = time.process_time() - began
+        found["snapshot_mb"] = len(snapshot.body) / 1e6
+        gc.collect()
+        began = time.process_time()
+        await remember(store, RUN)
+        found["remembered_s"] = time.process_time() - began
+        gc.collect()
+        began = time.process_time()
+        result = await heddle.resume(RUN, [noop], journal=store)
+        found["resumed_s"] = time.process_time() - began
+        assert result.status == "succeeded"
+        await store.aclose()
+    return found
+
+
+@heddle.tool(effect="pure")
+async def noop(me: int, xs: list[int]) -> int:
+    """Nothing; it takes as long as a call does, so that the plan is accepted before it is done."""
+    await asyncio.sleep(0.01)
+    return me
 
 
 async def _resumed(n: int) -> dict[str, float]:
@@ -108,9 +156,14 @@ async def _write(store: Store, n: int, *, snapshot: bool) -> dict[str, float]:
         began = time.process_time()
         await log.durable(len(log.events) - 1)
         spent += time.process_time() - began
+    log.state()
+    began = time.process_time()
     await journal.aclose()
+    closed = time.process_time() - began  # with the snapshot, where there is one
     assert journal.error is None
-    return {"events": len(log.events), "written_per_s": len(log.events) / spent}
+    return {
+        "events": len(log.events), "written_per_s": len(log.events) / spent, "closed_s": closed,
+    }  # fmt: skip
 
 
 def _batches(n: int) -> Iterator[list[Entry]]:
