@@ -320,8 +320,9 @@ async def _ended(*processes: asyncio.Future[Any], most_s: float | None = None) -
 
 
 def _lost(result: RunResult) -> bool:
-    """Whether the run went on without the process that gave this."""
-    return result.error is not None and result.error.code == "lease-lost"
+    """Whether the run was not over for its journal when a process gave this."""
+    code = result.error.code if result.error is not None else ""
+    return code == "lease-lost" or code.startswith("journal-")
 
 
 def _survived(known: Sequence[int]) -> list[int]:
