@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Alarm"]
 
+_TICK_S = 2e-9
+"""A loop rings up to a nanosecond early. Who finds then that it is not yet time, and asks for the
+rest, must not be rung in the same moment again, for ever where time stands still meanwhile."""
+
 
 class Alarm:
     """Calls somebody at the earliest of the times that were asked for.
@@ -35,6 +39,7 @@ class Alarm:
         if self._timer is not None and self._loop is loop and self._timer.when() <= when:
             return
         self.stop()
+        when = max(when, loop.time() + _TICK_S)
         self._loop, self._timer = loop, loop.call_at(when, self._ring)
 
     def stop(self) -> None:

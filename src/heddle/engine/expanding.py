@@ -61,17 +61,26 @@ class Expander:
                 nothing (`expansion-failed`).
         """
         known = self._past.get(place)
-        self._count += known is None
+        if known is None:
+            self._count_one()
+        plan = await self._read(args, known)
+        await self._judge(plan, place, gate)
+        return await self._run(plan, place)
+
+    def _count_one(self) -> None:
+        """Another plan is expanded; those of the run's past have been counted.
+
+        Raises:
+            ToolFailed: `too-many-expansions`.
+        """
         most = self._shop.limits.max_expansions
-        if self._count > most:
+        if self._count >= most:
             raise ToolFailed(
                 f"the run has expanded {most} plans already",
                 code="too-many-expansions",
                 hint="raise limits.max_expansions, if it would ever end",
             )
-        plan = await self._read(args, known)
-        await self._judge(plan, place, gate)
-        return await self._run(plan, place)
+        self._count += 1
 
     # -- reading -------------------------------------------------------------------------------
 
