@@ -26,12 +26,13 @@ class Alarm:
         act: called once; it may ask for another time.
     """
 
-    __slots__ = ("_act", "_loop", "_timer")
+    __slots__ = ("_act", "_loop", "_rung", "_timer")
 
     def __init__(self, act: Callable[[], None]) -> None:
         self._act = act
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._rung = -1.0  # the time for which it has rung last
 
     def at(self, when: float) -> None:
         """Ring at that loop time, unless it rings before."""
@@ -39,8 +40,8 @@ class Alarm:
         if self._timer is not None and self._loop is loop and self._timer.when() <= when:
             return
         self.stop()
-        when = max(when, loop.time() + _TICK_S)
-        self._loop, self._timer = loop, loop.call_at(when, self._ring)
+        late_s = _TICK_S if when == self._rung else 0.0
+        self._loop, self._timer = loop, loop.call_at(when + late_s, self._ring)
 
     def stop(self) -> None:
         """Do not ring."""
@@ -49,5 +50,6 @@ class Alarm:
             self._timer = None
 
     def _ring(self) -> None:
-        self._timer = None
+        assert self._timer is not None
+        self._rung, self._timer = self._timer.when(), None
         self._act()
