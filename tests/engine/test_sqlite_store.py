@@ -334,6 +334,34 @@ def test_a_disk_that_is_full_from_the_start_leaves_no_empty_file_behind(tmp_path
         assert not path.exists()  # it would be taken for a journal that was lost
 
 
+DIE_WHILE_MAKING = """
+import asyncio, os, signal, sys
+from pathlib import Path
+from heddle.engine.journal.sqlite import SQLiteStore
+
+class Dies(SQLiteStore):
+    def _prepare(self, db):
+        if sys.argv[2] == "late":
+            super()._prepare(db)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+asyncio.run(Dies(Path(sys.argv[1])).create("r", "", "me", 30))
+"""
+
+
+@pytest.mark.parametrize("when", ["early", "late"])
+def test_of_a_process_that_is_killed_while_it_makes_the_file_nothing_is_left(
+    tmp_path: Path, when: str
+) -> None:
+    """Else whoever looks next would take an empty file for a journal that was lost."""
+    path = tmp_path / "journal.db"
+    command = [sys.executable, "-c", DIE_WHILE_MAKING, str(path), when]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    assert not path.exists()
+    run(SQLiteStore(path), created)
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
 def test_no_room_for_the_index_of_the_log_is_a_full_disk_too(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", "256k"):
         path = tmp_path / "disk" / "journal.db"

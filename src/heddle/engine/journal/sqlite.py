@@ -13,9 +13,10 @@ statement where a change here is one hop in all.
 from __future__ import annotations
 
 import os
+import secrets
 import sqlite3
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
@@ -312,18 +313,8 @@ class SQLiteStore:
             raise damaged(f"{self.path} is empty")
         if self.path.is_dir():
             raise unwritable(self.path, "it is a folder")
-        made = _make_private(self.path)
-        try:
-            return self._connected()
-        except BaseException:  # no empty file is left behind; raised again
-            if made and not self.path.stat().st_size:  # else it would pass for one that was lost
-                self.path.unlink()
-            raise
-
-    def _connected(self) -> sqlite3.Connection:
-        db = sqlite3.connect(
-            self.path, timeout=self._wait_s, isolation_level=None, check_same_thread=False
-        )
+        self._make()
+        db = self._connect(self.path)
         try:
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA wal_autocheckpoint = 0")
@@ -333,6 +324,31 @@ class SQLiteStore:
             db.close()
             raise
         return db
+
+    def _connect(self, path: Path) -> sqlite3.Connection:
+        return sqlite3.connect(
+            path, timeout=self._wait_s, isolation_level=None, check_same_thread=False
+        )
+
+    def _make(self) -> None:
+        """Make the file, if it is not there.
+
+        It gets its name when it is whole: of a process that is killed meanwhile nothing is left
+        that would pass for a journal which was lost. Journals hold what tools said, so others may
+        not look.
+        """
+        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if self.path.exists():
+            return
+        draft = self.path.with_name(f".{self.path.name}-{secrets.token_hex(6)}")
+        os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        try:
+            with closing(self._connect(draft)) as db:
+                self._prepare(db)
+            _give_name(draft, self.path)
+        finally:
+            draft.unlink(missing_ok=True)
+        _sync_folder(self.path.parent)
 
     def _prepare(self, db: sqlite3.Connection) -> None:
         """Make the tables in a new file; refuse one that is not ours, or a later version's."""
@@ -398,17 +414,23 @@ def _pragma(db: sqlite3.Connection, name: str) -> int:
     return db.execute(f"PRAGMA {name}").fetchone()[0]
 
 
-def _make_private(path: Path) -> bool:
-    """Make the file, if it is not there: journals hold what tools said, so others may not look.
+def _give_name(draft: Path, path: Path) -> None:
+    """Give a file its name, unless another process was faster."""
+    try:
+        os.link(draft, path)
+    except OSError:  # it is there, or this disk knows no second names
+        if not path.exists():
+            draft.rename(path)
 
-    Returns:
-        Whether it was made.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    made = not path.exists()
-    if made:
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-    return made
+
+def _sync_folder(folder: Path) -> None:
+    """A name that was given survives the loss of power, where folders can be synced."""
+    if os.name == "posix":
+        opened = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(opened)
+        finally:
+            os.close(opened)
 
 
 def _run_row(row: tuple[Any, ...]) -> RunRow:
