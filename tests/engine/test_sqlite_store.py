@@ -362,6 +362,14 @@ def test_of_a_process_that_is_killed_while_it_makes_the_file_nothing_is_left(
     assert path.stat().st_mode & 0o777 == 0o600
 
 
+def test_a_link_that_leads_to_no_file_yet_goes_on_leading_there(tmp_path: Path) -> None:
+    link, real = tmp_path / "journal.db", tmp_path / "real.db"
+    link.symlink_to(real)
+    run(SQLiteStore(link), created)
+    assert link.is_symlink()
+    assert real.stat().st_size
+
+
 def test_no_room_for_the_index_of_the_log_is_a_full_disk_too(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", "256k"):
         path = tmp_path / "disk" / "journal.db"

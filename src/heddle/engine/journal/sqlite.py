@@ -340,15 +340,16 @@ class SQLiteStore:
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         if self.path.exists():
             return
-        draft = self.path.with_name(f".{self.path.name}-{secrets.token_hex(6)}")
+        path = Path(os.path.realpath(self.path))  # a link may lead to where it is to be
+        draft = path.with_name(f".{path.name}-{secrets.token_hex(6)}")
         os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         try:
             with closing(self._connect(draft)) as db:
                 self._prepare(db)
-            _give_name(draft, self.path)
+            _give_name(draft, path)
         finally:
             draft.unlink(missing_ok=True)
-        _sync_folder(self.path.parent)
+        _sync_folder(path.parent)
 
     def _prepare(self, db: sqlite3.Connection) -> None:
         """Make the tables in a new file; refuse one that is not ours, or a later version's."""
